@@ -188,11 +188,28 @@ def test_templates_train(folder, kind):
     assert code == 0, out
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        ('distribution = {type = "local_sgd", workers = 4, period = 4, groups = [[2, 2]]}', {"groups": ((2, 2),)}),
+        ('distribution = {type = "synchronous", workers = 2, backup = 1, speeds = [1, 1, 0.5]}', {"speeds": (1.0, 1.0, 0.5)}),
+        ('distribution = {type = "gossip", workers = 2, topology = [[0.5, 0.5], [0.5, 0.5]]}', {"topology": ((0.5, 0.5), (0.5, 0.5))}),
+        ('distribution = {type = "gossip", workers = 4, topology = "hypercube"}', {"topology": "hypercube"}),
+    ],
+)
+def test_files_are_written_as_the_list_says(folder, keys, value):
+    (folder / "team.toml").write_text(f"{keys}\n{BOOTH}")
+    one = read_experiment(folder / "team.toml").distribution
+    assert {name: getattr(one, name) for name in value} == value
+
+
 def test_what_there_is_is_listed():
     from gdsim.sweep.experiment.listing import KINDS as LISTED
 
     for kind, classes in LISTED.items():
         found = json.loads(command("list", kind, "--json")[1])
+        if kind == "partitions":
+            assert found.pop(0)["name"] == "shared"  # which is none
         assert [e["name"] for e in found] == [c.__struct_config__.tag for c in classes]
         assert all(set(e["required"]) | set(e["defaults"]) == set(c.__struct_fields__) - set(c.unshown) for e, c in zip(found, classes, strict=True))
         assert all(re.fullmatch(r"\S.*\.", e["sentence"]) for e in found)
@@ -201,7 +218,9 @@ def test_what_there_is_is_listed():
     assert {n: adam["defaults"][n] for n in ("lr", "beta1", "beta2", "eps")} == {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16}
     kinds = {e["name"]: e for e in json.loads(command("list", "distributions", "--json")[1])}
     assert kinds["local_sgd"]["takes"]["state"] == ["keep", "average", "reset"]
-    assert "optimizers" in command("list", "distributions")[1]
+    text = " ".join(command("list", "distributions")[1].split())
+    assert "optimizers" in text
+    assert 'topology is "complete", "ring", "torus", "hypercube", "star", "path", "exponential", "one_peer", or a mixing matrix' in text
     assert kinds["asynchronous"]["defaults"]["staleness"] == "queue"
     data = json.loads(command("list", "data", "--json")[1])
     assert [e["name"] for e in data] == list(gd.datasets.names)

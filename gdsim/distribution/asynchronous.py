@@ -9,7 +9,7 @@ import numpy as np
 
 from gdsim.axes import Axis, Range, values
 from gdsim.distribution.base import STEPS, Distribution, Held, Part, Partition, least_of, most_of
-from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, SECONDS, ExponentialTime, checked_compute_time, checked_speeds
+from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, FORM_OF_SPEEDS, SECONDS, ExponentialTime, checked_compute_time, checked_speeds
 from gdsim.rules import Rule
 
 STALENESS = Range(0.0, 2.0**16, high_allowed=True)
@@ -68,6 +68,7 @@ class Queue(Staleness, tag="queue", frozen=True):
     messages: Axis = 0.0
 
     holds = {"compute": COMPUTE_TIME_LAW}
+    forms = {"speeds": FORM_OF_SPEEDS}
     ranges = {"messages": Range(0.0, SECONDS.high, high_allowed=True)}
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ class LocalSGD(Distribution, tag="local_sgd", frozen=True, kw_only=True):
     whole = ("period", "after")
     choices = {"state": STATES}
     holds = {"outer": OUTER_RULE, "compression": COMPRESSION}
+    forms = {"groups": "a list of pairs, the workers of a group and their period, as in [[2, 4]]"}
     meanings = {
         **Distribution.meanings,
         "after": "Steps at the beginning in each of which weights are averaged.",

@@ -36,7 +36,7 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     The fields in `ranges` are numbers of each run, of which those in `whole` are whole; those in `sizes` are
     counts that decide how much memory a run takes, each with the lowest that it may be. Both take axes. Fields
     in `choices` are one of some words, those in `holds` another declaration, or None where that is the
-    default; both are structure and take a `gd.grid`.
+    default; both are structure and take a `gd.grid`. `forms` says what files write in fields that are none of these.
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {}
@@ -44,6 +44,7 @@ class Part(Declaration, frozen=True, forbid_unknown_fields=True, tag_field="type
     sizes: ClassVar[Mapping[str, int]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     holds: ClassVar[Mapping[str, Held]] = {}
+    forms: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def documented_values(cls, name: str) -> list[str]:

@@ -260,6 +260,9 @@ def checked_compute_time(value: Any, name: str) -> ComputeTime:
     raise TypeError(f"{name} must be a law of compute times, one of {kinds}; {meant(value, COMPUTE_TIMES)}")
 
 
+FORM_OF_SPEEDS = "a list of a speed for each worker, as in [1, 1, 0.5]"
+
+
 def checked_speeds(value: Any, name: str) -> tuple[float, ...] | None:
     """Speeds of workers, or None for 1 each; or an error."""
     if value is None:

@@ -41,6 +41,7 @@ class Gossip(Distribution, tag="gossip", frozen=True, kw_only=True):
     ranges = {"period": STEPS}
     whole = ("period",)
     choices = {"order": ORDERS}
+    forms = {"topology": ", ".join(f'"{name}"' for name in TOPOLOGIES) + ", or a mixing matrix: a list of rows, each the list of what a worker takes of all"}
     meanings = {
         **Distribution.meanings,
         "topology": "Who talks to whom: " + ", ".join(map(repr, TOPOLOGIES)) + ", or a mixing matrix [worker, worker].",

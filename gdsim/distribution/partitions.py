@@ -156,6 +156,7 @@ class Assigned(Partition, frozen=True, kw_only=False, tag="assigned"):
 
     worker: Any
     is_drawn: ClassVar[bool] = False
+    forms = {"worker": "a list of the number of each sample's worker, from 0"}
     meanings = {"worker": "[sample] the number of its worker, from 0."}
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from gdsim.axes import Axis, Grid, checked_axis_of, extremes, joint_kind
 from gdsim.distribution.base import SHARE, Distribution, Partition, most_of
 from gdsim.distribution.compression import COMPRESSION
-from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, ComputeTime, ExponentialTime, checked_compute_time, checked_speeds
+from gdsim.distribution.compute_times import COMPUTE_TIME_LAW, FORM_OF_SPEEDS, ComputeTime, ExponentialTime, checked_compute_time, checked_speeds
 from gdsim.rules import PolyakStep, Rule
 
 
@@ -60,6 +60,7 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     ranges = {"dropped": SHARE}
     choices = {"mean_over": ("arrived", "workers")}
     holds = {"compression": COMPRESSION, "compute": COMPUTE_TIME_LAW}
+    forms = {"speeds": FORM_OF_SPEEDS}
     meanings = {
         **Distribution.meanings,
         "workers": "How many workers' gradients make a step.",

@@ -38,6 +38,8 @@ DATA = {
     "xor": "The four points of the exclusive or, with labels 0 and 1.",
     "spirals": "Two interlocking spirals of 97 points, three turns each, in 2 classes.",
 }
+# The partition that is none.
+SHARED = "Every worker draws from all samples; what there is if no partition is named."
 # What a default is if it is no stand-in for one that the convention chooses.
 PLAIN = (str, int, float, tuple, dict)
 WIDTH = 80
@@ -51,12 +53,13 @@ class Entry(msgspec.Struct, frozen=True):
     defaults: dict[str, Any]  # None: not set
     sentence: str
     takes: dict[str, list[str]] = {}  # the words, or the types, of keys that take one of some
+    forms: dict[str, str] = {}  # what other keys take that are no numbers
 
     def __str__(self) -> str:
         keys = [*self.required, *(k if v is None else f"{k} = {as_toml(v)}" for k, v in self.defaults.items())]
         fill = lambda text, first: textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=" " * 4, break_on_hyphens=False)  # noqa: E731
         head = fill(f"{self.name}: {', '.join(keys)}" if keys else self.name, "")
-        taken = [f"{key} is {_one_of(words)}" for key, words in self.takes.items()]
+        taken = [f"{key} is {form}" for key, form in [*((key, _one_of(words)) for key, words in self.takes.items()), *self.forms.items()]]
         return "\n".join([head, fill(self.sentence, " " * 4), *([fill(f"{'; '.join(taken)}.", " " * 4)] if taken else [])])
 
 
@@ -70,7 +73,7 @@ def listed(kind: str) -> list[Entry]:
     """
     if kind == "data":
         return [Entry(name, [], {"validation": None, "test": None, "stratify": False, "seed": 0}, sentence) for name, sentence in DATA.items()]
-    return [_entry(one) for one in KINDS[kind]]
+    return [*([Entry("shared", [], {}, SHARED)] if kind == "partitions" else []), *map(_entry, KINDS[kind])]
 
 
 def _entry(one: type[Declaration]) -> Entry:
@@ -89,7 +92,7 @@ def _entry(one: type[Declaration]) -> Entry:
         defaults[field.encode_name] = by_convention.get(field.encode_name, default if isinstance(default, PLAIN) else None)
     held = {name: [_tag(kind) for kind in held.classes] for name, held in getattr(one, "holds", {}).items()}
     words = {name: list(allowed) for name, allowed in getattr(one, "choices", {}).items()}
-    return Entry(_tag(one), required, defaults, first_sentence(one), {**words, **held})
+    return Entry(_tag(one), required, defaults, first_sentence(one), {**words, **held}, dict(getattr(one, "forms", {})))
 
 
 def _tag(one: Any) -> str:
