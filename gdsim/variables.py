@@ -40,7 +40,7 @@ VARIABLES = {
     "final_validation_accuracy": Variable(NUMBER, "1", "share of validation samples classified correctly where final_validation_loss was found"),
     "steps_taken": Variable(NUMBER, "steps", "updates applied"),
     "target_step": Variable(("run", "target"), "steps", "first step at which each target loss was met; -1 if never"),
-    "samples": Variable(CURVE, "samples", "samples that all workers together have seen"),
+    "samples": Variable(CURVE, "samples", "samples that all workers together have computed gradients of"),
     "round": Variable(CURVE, "rounds", "exchanges of workers, all together or in groups; of asynchronous ones gradients"),
     "bytes_sent": Variable(CURVE, "bytes", "bytes of the messages that a worker has sent to others or the server, the mean over workers"),
     "epoch_loss": Variable(("run", "epoch"), "1", "mean loss of the epoch's batches, each before its step, penalty included"),

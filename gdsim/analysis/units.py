@@ -9,7 +9,7 @@ import numpy as np
 
 from gdsim.analysis.run_seconds import seconds_in
 from gdsim.analysis.simulated import SimulatedCluster
-from gdsim.distribution import Federated, message_sizes
+from gdsim.distribution import Federated, message_sizes, samples_of_step
 from gdsim.population import Setting
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
@@ -74,12 +74,12 @@ def cost_in(result: Dataset, unit: str, cells: Cells, cluster: SimulatedCluster 
 
 
 def samples_of_steps(result: Dataset, cells: Cells) -> np.ndarray:
-    """[cell] how many samples a step takes, of all workers together: of clients as many as whole batches have, and of
-    problems without data one of each worker.
+    """[cell] how many samples a step is made of, those of all workers together: of clients as many as whole batches
+    have, and of problems without data one of each worker.
     """
-    sweep = sweep_behind(result)
-    every = cells_of(sweep)
-    return np.array([epoch_of_cell(every[n], drop_last=sweep.drop_last, shuffle=sweep.shuffle).batch for n in cells.numbers], float)
+    every = cells_of(sweep_behind(result))
+    counts = [1 if cell.problem.data is None else len(cell.problem.data.X) for cell in every]
+    return np.array([samples_of_step(every[n].distribution, every[n].partition, counts[n], every[n].batch) for n in cells.numbers], float)
 
 
 class ClientRuns(NamedTuple):

@@ -9,7 +9,7 @@ from gdsim.distribution.base import Distribution, Held, Part, Partition
 from gdsim.distribution.compression import COMPRESSORS, EF21, MEMORIES, QSGD, Compressor, ErrorFeedback, PowerSGD, RandomK, ScaledSign, Sign, TopK
 from gdsim.distribution.compute_times import COMPUTE_TIMES, ComputeTime, ConstantTime, ExponentialTime, LogNormal, Pareto, ShiftedExponential
 from gdsim.distribution.federated import Federated, FederatedAveraging, Scaffold
-from gdsim.distribution.fitting import Trained, check_compressed, check_looks, check_trainable, message_sizes, samples_of_step
+from gdsim.distribution.fitting import Trained, check_compressed, check_looks, check_trainable, message_sizes, samples_computed, samples_of_step
 from gdsim.distribution.gossip import Gossip
 from gdsim.distribution.partitions import PARTITIONS, Assigned, Classes, Dirichlet, Iid, Overlap, Sorted, partitions_of
 from gdsim.distribution.synchronous import Synchronous
@@ -68,5 +68,6 @@ __all__ = [
     "check_trainable",
     "message_sizes",
     "partitions_of",
+    "samples_computed",
     "samples_of_step",
 ]

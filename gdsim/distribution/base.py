@@ -248,8 +248,12 @@ class Distribution(Part, frozen=True, kw_only=True):
         """Refuses fields, axes as they are, that would change no run. Raises ValueError."""
 
     def samples_of_step(self, batch: int) -> int:
-        """How many samples a step takes, of all workers together, at `batch` samples a worker."""
+        """How many samples a step is made of, those of all workers together, at `batch` samples a worker."""
         return batch * self.team
+
+    def samples_computed(self, batch: int) -> int:
+        """How many samples the gradients of a step are of, those among them that make no step: what it costs."""
+        return self.samples_of_step(batch)
 
     def samples_in_common(self, batch: int) -> int:
         """How many samples of the common order a step of every worker takes."""

@@ -1,6 +1,6 @@
 """Whether a distribution fits what it is to train: the samples, the steps, the optimizer, the stops."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gdsim.distribution.base import STEPS, Distribution, Partition, most_of
@@ -88,19 +88,32 @@ def message_sizes(one: Distribution, problem: Problem, size: int) -> tuple[int, 
 
 
 def samples_of_step(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:
-    """How many samples a step takes, of all workers together: of each `batch`, or all of its own if None. Where
-    one worker makes a step, and has all of its own in it, it is the mean over workers.
+    """How many samples a step is made of, those of all workers together: of each `batch`, or all of its own if None.
+    Where one worker makes a step, and has all of its own in it, it is the mean over workers.
 
     >>> from gdsim.distribution import LocalSGD
     >>> samples_of_step(LocalSGD(workers=4), None, 100, 8), samples_of_step(None, None, 100, None)
     (32, 100)
     """
-    if one is None:
-        return batch or samples
+    return batch or samples if one is None else _of_all(one.samples_of_step, one, partition, samples, batch)
+
+
+def samples_computed(one: Distribution | None, partition: Partition | None, samples: int, batch: int | None) -> int:
+    """How many samples the gradients of a step are of: `samples_of_step`, and those of gradients that are left out.
+
+    >>> from gdsim.distribution import Synchronous
+    >>> samples_computed(Synchronous(workers=2, backup=1), None, 100, 8)
+    24
+    """
+    return batch or samples if one is None else _of_all(one.samples_computed, one, partition, samples, batch)
+
+
+def _of_all(of_step: Callable[[int], int], one: Distribution, partition: Partition | None, samples: int, batch: int | None) -> int:
+    """What `of_step` says of batches, or of all that workers have, where shards differ of their mean size."""
     if batch is None and partition is not None:
         workers = max(one.owners)
-        return one.samples_of_step(1) * partition.samples_held(samples, workers) // workers
-    return one.samples_of_step(batch or samples)
+        return of_step(1) * partition.samples_held(samples, workers) // workers
+    return of_step(batch or samples)
 
 
 def check_looks(stops: Sequence[Stop], record: Record, has_tangents: bool) -> None:

@@ -27,7 +27,8 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
     the time of a step. With a partition, which then has K + b parts, or with compression it matters whose they
     are: the workers' times are drawn by the law `compute` and their `speeds`, exponential if not given, of two
     equal ones the lower worker is faster, and `gd.analysis.simulated_seconds` takes a cluster of that law alone.
-    Where `compute` or `speeds` are given it is so in any case.
+    Where `compute` or `speeds` are given it is so in any case. The `samples` of results count those of all K + b
+    workers: what is left out was computed too.
 
     With `dropped` each gradient is lost with that probability, drawn from the seed, the start, the worker and the
     step: the same in every cell, whatever its time. The step is made of the mean of the n gradients that arrive,
@@ -136,6 +137,10 @@ class Synchronous(Distribution, tag="synchronous", frozen=True, kw_only=True):
         """The second number of the law of compute times, where there may be backup workers."""
         found = super().constants(values, parameters)
         return found if self.backup == 0 else {**found, "shape": values.get(f"compute_{self.law.shape_name}", 0.0)}
+
+    def samples_computed(self, batch: int) -> int:
+        """Backup workers compute theirs too, whose gradients ever are left out."""
+        return batch * max(count for count, _ in self._launches())
 
     def samples_in_common(self, batch: int) -> int:
         return batch * self.launched(None)

@@ -71,6 +71,11 @@ def test_a_folder_tells_the_same(tmp_path):
         (gd.Synchronous(workers=3, compression=gd.Sign()), 1, False, [0, 3, 6, 9, 12]),
         (gd.LocalSGD(workers=3), None, True, [0, 30, 60]),
         (gd.Synchronous(workers=3), None, True, [0, 30, 60]),
+        (gd.Synchronous(workers=3, backup=1), 1, True, [0, 4, 8, 12, 16]),
+        (gd.Synchronous(workers=3, backup=1), 1, False, [0, 4, 8, 12, 13, 17]),  # of a last step of one sample a third more
+        (gd.Synchronous(workers=3, backup=1, speeds=[1, 1, 1, 0.5]), 1, False, [0, 4, 8, 12, 16]),
+        (gd.Synchronous(workers=3, dropped=0.5), 1, False, [0, 3, 6, 9, 12]),
+        (gd.Synchronous(workers=3, backup=1), None, True, [0, 40, 80]),
     ],
 )
 def test_short_batches_are_counted_as_they_are(distribution, batch, drop_last, samples):
@@ -85,6 +90,8 @@ def test_short_batches_are_counted_as_they_are(distribution, batch, drop_last, s
         (gd.LocalSGD(workers=3), "iid", 9),
         (gd.LocalSGD(workers=3), "sorted", 10),
         (gd.Synchronous(workers=3), np.arange(10) // 4, 10),
+        (gd.Synchronous(workers=2, backup=1), "iid", 9),
+        (gd.Synchronous(workers=1, backup=2), np.arange(10) // 4, 10),
         (gd.LocalSGD(workers=3), gd.Overlap(0.7), 21),
         (gd.Asynchronous(workers=3), gd.Overlap(0.7), 7),
         (gd.Asynchronous(workers=5), gd.Classes(1), 2),
@@ -96,6 +103,11 @@ def test_a_step_of_whole_shards_has_the_samples_that_workers_hold(distribution, 
     assert epoch_of_cell(cell, drop_last=False, shuffle="epoch").batch == samples
     held = members_of(cell.partition, samples_of(sweep.setting(cell)), [(cell.partition.hyperparameters(), 0)])[0]
     assert sum(map(len, held)) == samples * (len(held) if isinstance(distribution, gd.Asynchronous) else 1)
+
+
+def test_samples_to_train_on_are_spent_on_gradients_that_are_left_out_too():
+    sweep = sweep_of(gd.Synchronous(workers=[2, 4], backup=[0, 1]), batch=2, steps=None, samples=60)
+    assert [sweep.steps_of(cell) for cell in sweep.plan().cells] == [60 // (2 * launched) for launched in (2, 3, 4, 5)]
 
 
 @pytest.mark.full

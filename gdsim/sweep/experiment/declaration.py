@@ -22,7 +22,7 @@ from gdsim.distribution import (
     check_looks,
     check_trainable,
     partitions_of,
-    samples_of_step,
+    samples_computed,
 )
 from gdsim.population import DTYPES, Setting
 from gdsim.population.partitions import labels_of
@@ -210,7 +210,7 @@ class Experiment(Declaration, frozen=True, kw_only=True, forbid_unknown_fields=T
             return self.steps
         if problem.data is None:
             raise ValueError(f"samples counts samples of data, and {type(problem).__name__} has none; give steps")
-        each = samples_of_step(one, shared, len(problem.data.X), batch)
+        each = samples_computed(one, shared, len(problem.data.X), batch)
         steps = self.samples // each
         if not 1 <= steps < 2**31:
             raise ValueError(f"samples={self.samples} makes {steps} steps of {each} samples; at least 1 is needed")

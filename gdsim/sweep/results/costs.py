@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gdsim.distribution import Federated, message_sizes, samples_of_step
+from gdsim.distribution import Federated, message_sizes, samples_computed, samples_of_step
 from gdsim.kernels.sample_table import steps_per_epoch
 from gdsim.population import Setting
 from gdsim.population.client_rounds import over_rounds
@@ -26,14 +26,16 @@ class Taken(Protocol):
 
 
 class Epoch(NamedTuple):
-    """How a cell's runs go through the samples: an epoch's steps, a step's samples, an epoch's samples."""
+    """How a cell's runs go through the samples: an epoch's steps, and how many samples gradients are computed of in a
+    step and in an epoch.
+    """
 
     steps: int
     batch: int
     samples: int
 
     def samples_after(self, steps: np.ndarray) -> np.ndarray:
-        """How many samples all workers together have seen after so many steps."""
+        """How many samples all workers together have computed gradients of after so many steps."""
         epochs, rest = np.divmod(steps, self.steps)
         return epochs * self.samples + np.minimum(rest * self.batch, self.samples)
 
@@ -41,12 +43,12 @@ class Epoch(NamedTuple):
 def epoch_of_cell(cell: Cell, *, drop_last: bool, shuffle: str) -> Epoch:
     """An epoch of a cell's runs; of a problem without data a step, of a sample for each worker."""
     one, count = cell.distribution, 1 if cell.problem.data is None else len(cell.problem.data.X)
-    batch = samples_of_step(one, cell.partition, count, cell.batch)
+    batch, computed = (of_step(one, cell.partition, count, cell.batch) for of_step in (samples_of_step, samples_computed))
     is_plain = one is None or (cell.partition is None and one.is_one_workers(None))
     if not is_plain or drop_last or cell.batch is None or shuffle == "replacement":
         steps = steps_per_epoch(count, batch, True)
-        return Epoch(steps, batch, steps * batch)
-    return Epoch(steps_per_epoch(count, batch, False), batch, count)
+        return Epoch(steps, computed, steps * computed)
+    return Epoch(steps_per_epoch(count, batch, False), computed, count * computed // batch)
 
 
 def client_costs(setting: Setting, starts: np.ndarray, steps: np.ndarray) -> np.ndarray:
