@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from gdsim.lanes.announcing import announce, announcing, is_importing
-from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.kept_files import KeptFile
 from gdsim.lanes.kernel_folder import NoCacheError, is_writable, private_folder
 
 TICK_SECONDS = 0.01
@@ -185,7 +185,7 @@ class Children:
 
 def is_made(kernel: Any) -> bool:
     """Whether a kernel is in the cache."""
-    return DiskCache(kernel.digest).exists()
+    return KeptFile(kernel.digest).exists()
 
 
 _helping: contextvars.ContextVar[Children | None] = contextvars.ContextVar("children", default=None)

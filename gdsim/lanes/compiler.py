@@ -280,9 +280,9 @@ def kernel_of(bound: Bound, ask_children: bool = False) -> Any:
         return _kernels[bound.digest]
     by_child = ask_children and made_by_child(bound)
     cache = DiskCache(bound.digest)
-    with cache.made_once(bound.title):
+    with cache.file.made_once(bound.title):
         kernel = apart(lambda: _compiled(bound, cache))
-    if by_child or not cache.hit:
+    if by_child or not cache.file.hit:
         compilations.append(bound.digest)
     _kernels[bound.digest] = kernel
     return kernel
@@ -291,7 +291,7 @@ def kernel_of(bound: Bound, ask_children: bool = False) -> Any:
 def leave_in_cache(bound: Bound) -> None:
     """Compiles a kernel for other processes to find."""
     cache = DiskCache(bound.digest)
-    with cache.made_once(None):
+    with cache.file.made_once(None):
         _compiled(bound, cache)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from gdsim.lanes import cache, kernel_folder, turns as waits
+from gdsim.lanes import kept_files, kernel_folder, turns as waits
 from gdsim.lanes.cache import DiskCache
+from gdsim.lanes.kept_files import KeptFile
 from gdsim.lanes.kernel_folder import NoCacheError, held, private_folder
 from gdsim.sweep import doctor
 from tests.helpers import gdsim, python
@@ -94,7 +95,7 @@ def child(way, seconds=0.0):
         os.write(writing, b"compiling;")
         time.sleep(seconds)
         return compiled(*given)
-    compiler._compiled = lambda bound, cache: compiled(bound, cache) if cache.exists() else slowly(bound, cache)
+    compiler._compiled = lambda bound, cache: compiled(bound, cache) if cache.file.exists() else slowly(bound, cache)
     os.environ["GDSIM_CACHE_DIR"] = os.path.join(sys.argv[1], way)
     def listener(what):
         if what not in heard:
@@ -191,11 +192,11 @@ RESULT: Any = types.SimpleNamespace(library=LIBRARY, _reduce=lambda: (1, 2))  # 
 
 
 def kept(digest):
-    """The cache's entry of a kernel that this process has made."""
+    """The file of a kernel that this process has made."""
     entry = DiskCache(digest)
-    with entry.made_once("it"):
+    with entry.file.made_once("it"):
         entry.save_overload((), RESULT)
-    return entry
+    return entry.file
 
 
 def open_to_others(folder):
@@ -277,8 +278,8 @@ def test_a_cache_that_can_be_read_alone_is_read(folder, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(kernel_folder, "make_machine_folder", refused)
-    monkeypatch.setattr(cache, "make_machine_folder", refused)
-    entry = DiskCache("a" * 64)
+    monkeypatch.setattr(kept_files, "make_machine_folder", refused)
+    entry = KeptFile("a" * 64)
     with entry.made_once("it"):
         assert entry.exists()
     with pytest.warns(RuntimeWarning, match="Read-only file system"):
@@ -286,7 +287,7 @@ def test_a_cache_that_can_be_read_alone_is_read(folder, monkeypatch):
 
 
 def test_no_kernel_is_taken_for_another(folder):
-    path, other = kept("a" * 64).path, DiskCache("b" * 64)
+    path, other = kept("a" * 64).path, KeptFile("b" * 64)
     os.link(path, other.path)
     assert not other.exists()
     assert not other.path.exists()
@@ -307,7 +308,7 @@ def test_what_was_not_used_for_a_month_goes_by_itself(folder):
     gone = [aged(folder / name, 31) for name in ("old.kernel", "0123/x.kernel", "0123/about.txt", "0123/locks", f"{own.parent.name}/writing-it")]
     left = [aged(folder / name, 29) for name in ("of before.kernel", "4567/x.kernel", "4567/about.txt", f"{own.parent.name}/about.txt")]
     young = aged(own.parent / "writing-this", 0)
-    assert DiskCache("b" * 64).exists()  # which counts as a use
+    assert KeptFile("b" * 64).exists()  # which counts as a use
     assert time.time() - used.stat().st_mtime < 3600
     kept("c" * 64)
     assert all(p.exists() for p in gone)  # as it was looked at in this week

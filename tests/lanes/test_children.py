@@ -73,7 +73,7 @@ def compiled_with(helpers, wanted, listener=None):
 
     def noted(kernel, cache):
         found = compiled(kernel, cache)
-        made.extend([] if cache.hit else [kernel])
+        made.extend([] if cache.file.hit else [kernel])
         return found
 
     with announcing(listener), helped_by(helpers), mock.patch.object(compiler, "_compiled", noted):
