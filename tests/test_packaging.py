@@ -67,6 +67,14 @@ NUMBA = {
     "numba.core.untyped_passes":
         "DeadBranchPrune FixupArgs GenericRewrites ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
+# The same of numba-cuda, and of some names that it means to keep. Tried: 0.27.0 and 0.30.0 with Numba 0.65, 0.30.4
+# with 0.68; 0.24 fails with NumPy 2.4.
+NUMBA_CUDA = {
+    "numba.cuda": "types", "numba.cuda.compiler": "compile_cuda kernel_fixup", "numba.cuda.core.compiler_lock": "global_compiler_lock",
+    "numba.cuda.cudadrv.nvrtc": "get_supported_ccs", "numba.cuda.descriptor": "cuda_target", "numba.cuda.dispatcher": "CUDADispatcher",
+    "numba.cuda.extending": "infer_getattr lower_getattr_generic models register_model",
+    "numba.cuda.typing.templates": "AttributeTemplate infer_global make_intrinsic_template signature",
+}  # fmt: skip
 OTHERS = {
     "CompileResult._rebuild", "result._reduce", "sys._getframe", "ffi.lib._lock",
     "self._codegen._data_layout", "self._codegen._pass_builder",
@@ -75,17 +83,39 @@ OTHERS = {
 NAMEDTUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 
 
-def test_private_names_of_others_are_few_and_those_of_numba_are_pinned():
-    nodes = [node for path in (ROOT / "gdsim").glob("**/*.py") for node in ast.walk(ast.parse(path.read_text()))]
+def modules_imported(nodes, package):
+    """The names that are imported from a package's modules, by module."""
     imported = {}
     for node in nodes:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("numba.core"):
+        if isinstance(node, ast.ImportFrom) and re.match(rf"{re.escape(package)}(\.|$)", node.module or ""):
             imported.setdefault(node.module, set()).update(alias.name for alias in node.names)
-    assert imported == {module: set(names.split()) for module, names in NUMBA.items()}
-    for module, names in NUMBA.items():
+    return imported
+
+
+def own_nodes():
+    return [node for path in (ROOT / "gdsim").glob("**/*.py") for node in ast.walk(ast.parse(path.read_text()))]
+
+
+def check_names(listed, package, requirement, is_there=True):
+    """Names of a package that are used are those that are listed, are there where it is, and are pinned."""
+    assert modules_imported(own_nodes(), package) == {module: set(names.split()) for module, names in listed.items()}
+    assert re.search(r"<0\.\d+$", requirement), f"the next minor version of {package} may lack a name: it must be tried before it is allowed"
+    for module, names in listed.items() if is_there else ():
         assert all(hasattr(importlib.import_module(module), name) for name in names.split()), module
-    bounds = next(d for d in PROJECT["dependencies"] if d.startswith("numba"))
-    assert re.search(r"<0\.\d+$", bounds), "the next minor version of Numba may lack a name: it must be tried before it is allowed"
+
+
+def test_private_names_of_numba_are_pinned():
+    check_names(NUMBA, "numba.core", next(d for d in PROJECT["dependencies"] if d.startswith("numba")))
+
+
+def test_names_of_numba_cuda_are_pinned():
+    (requirement,) = PROJECT["optional-dependencies"]["cuda"]
+    is_there = importlib.util.find_spec("numba_cuda") is not None
+    check_names(NUMBA_CUDA, "numba.cuda", requirement, is_there)
+
+
+def test_private_names_of_others_are_few():
+    nodes = own_nodes()
     attributes = [node for node in nodes if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr)]
     ours = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     ours |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}

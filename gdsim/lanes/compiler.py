@@ -14,7 +14,7 @@ import os
 import pathlib
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from gdsim.lanes.announcing import apart
 from gdsim.lanes.cache import DiskCache
@@ -28,6 +28,9 @@ from gdsim.lanes.types import Function
 from gdsim.words import closest
 
 OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions lie that are not the user's
+
+# How a function stands in a kernel: what is called need not go inline, as `noinline` says.
+Role = Literal["entry", "called", "inline"]
 
 UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
@@ -203,7 +206,7 @@ def outside(code: types.CodeType) -> str:
 _linked: dict[tuple[str, str], Any] = {}
 
 
-def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any:
+def link(bound: Bound, compiler: Callable[[Function, Role], Any], target: str = "cpu") -> Any:
     """The template with every name that it reaches replaced by a function that `compiler` has taken.
 
     Functions below the entry are shared by all kernels of the process in which they are the same. All names
@@ -230,7 +233,7 @@ def link(bound: Bound, compiler: Callable[..., Any], target: str = "cpu") -> Any
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         copy.__qualname__ = f"{function.__qualname__}_{key[1][:16]}".replace(".", "_")
         copy.__module__ = function.__module__
-        made = compiler(copy, entry=is_entry, inline=function not in NOINLINE)
+        made = compiler(copy, "entry" if is_entry else "called" if function in NOINLINE else "inline")
         if not is_entry:
             _linked[key] = made
         return made
@@ -309,7 +312,7 @@ def _compiled(bound: Bound, cache: DiskCache) -> Any:
 
 def _found(bound: Bound, cache: DiskCache) -> Any:
     """The dispatcher of a kernel that the cache has, or None; what it reaches need not be linked for it."""
-    kernel = _taken(bound.template, entry=True)
+    kernel = _taken(bound.template, "entry")
     result = cache.load_overload(bound.signature, kernel.targetctx)
     if result is None:
         return None
@@ -318,16 +321,16 @@ def _found(bound: Bound, cache: DiskCache) -> Any:
     return kernel
 
 
-def _taken(function: Function, entry: bool, inline: bool = True) -> Any:
+def _taken(function: Function, role: Role) -> Any:
     """A function as Numba compiles it: a kernel's entry, or a part of one."""
     from numba import njit
 
     from gdsim.lanes.pipeline import CompiledPart, EntryCompiler
 
     options = {"error_model": "numpy", "_nrt": False, "debug": False}  # whatever NUMBA_DEBUGINFO says: parts have no lines
-    if entry:
+    if role == "entry":
         return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
-    return CompiledPart(function, {**options, "nopython": True, "forceinline": inline})
+    return CompiledPart(function, {**options, "nopython": True, "forceinline": role == "inline"})
 
 
 def address_of(kernel: Any) -> int:

@@ -1,25 +1,36 @@
 # pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false, reportMissingImports=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false
 """Lanes on CUDA, where a lane is one number of each of a warp's threads (`warps`): the same operations from the
-same rules, compiled to PTX.
+same rules, compiled to PTX, and PTX to machine code.
 
-NVIDIA's compiler contracts a * b + c unless told otherwise, which numba-cuda has no option for: `_compiling` tells
-it. This is the one module that imports `numba.cuda`; PTX compiles without a GPU.
+This is the one module that imports `numba.cuda` and what it is built on; neither compilation needs a GPU.
+
+Of numba-cuda's compiler two things are not said by its own functions: it contracts a * b + c unless NVVM is told
+otherwise, and its functions of kernels ask the driver which device is in use. So `lowered` and `Part` call what
+those call, by names that numba-cuda does not promise to keep: they are listed in tests/test_packaging.py, and
+pyproject.toml allows the versions that have been tried.
 """
 
-import contextlib
-import types as python_types
-from collections.abc import Iterator, Mapping
+import functools
+import hashlib
+import mmap
+import pathlib
+from collections.abc import Mapping
 from typing import Any
-from unittest import mock
 
+from cuda import pathfinder
+from cuda.bindings import nvjitlink
 from numba import cuda
-from numba.cuda import compiler as cuda_compiler, types
+from numba.cuda import types
+from numba.cuda.compiler import compile_cuda, kernel_fixup
+from numba.cuda.core.compiler_lock import global_compiler_lock
+from numba.cuda.cudadrv.nvrtc import get_supported_ccs
 from numba.cuda.descriptor import cuda_target
+from numba.cuda.dispatcher import CUDADispatcher
 from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model
 from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
 
-from gdsim.lanes import warps
-from gdsim.lanes.compiler import describe, link
+from gdsim.lanes import elf, warps
+from gdsim.lanes.compiler import Bound, Role, describe, link
 from gdsim.lanes.memory import register_fields
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.target import Target
@@ -41,36 +52,105 @@ def register() -> None:
                 _registered.add(rule)
 
 
-@contextlib.contextmanager
-def _compiling(capability: tuple[int, int]) -> Iterator[None]:
-    """Has numba-cuda compile for a device that need not be here, each sum and product rounded by itself."""
-    device = python_types.SimpleNamespace(compute_capability=capability)
-    compile_cuda = cuda_compiler.compile_cuda
+def lowered(function: Function, result: Any, arguments: Any, capability: tuple[int, int], inline: bool) -> Any:
+    """A function as numba-cuda compiles it, whatever its switches in the environment say, each sum and product
+    rounded by itself.
+    """
+    return compile_cuda(function, result, arguments, debug=False, forceinline=inline, nvvm_options={"opt": 3, "fma": 0}, cc=capability)
 
-    def uncontracted(*arguments: Any, nvvm_options: Any = None, **options: Any) -> Any:
-        return compile_cuda(*arguments, nvvm_options={**(nvvm_options or {}), "fma": 0}, **options)
+
+class Part(CUDADispatcher):
+    """A function that a kernel reaches, compiled for a capability where it is first called with arguments of some
+    types. It goes inline: what is called keeps its result in memory.
+    """
+
+    def __init__(self, function: Function, capability: tuple[int, int]) -> None:
+        super().__init__(function, {"device": True, "forceinline": True})
+        self.capability = capability
+
+    def compile_device(self, args: Any, return_type: Any = None) -> Any:
+        """The function for arguments of some types."""
+        if args not in self.overloads:
+            made = lowered(self.py_func, return_type, args, self.capability, True)
+            self.overloads[args] = made
+            made.target_context.insert_user_function(made.entry_point, made.fndesc, [made.library])
+        return self.overloads[args]
+
+
+def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
+    """The PTX of a template with its parts in place, for arguments of the given types."""
+    return ptx_of(describe(template, parts, arguments), capability)
+
+
+def ptx_of(bound: Bound, capability: tuple[int, int]) -> str:
+    """The PTX of a described kernel, whose signature is its arguments' types."""
+
+    def compiler(function: Function, role: Role) -> Any:
+        return function if role == "entry" else Part(function, capability)
 
     token = warps.capability.set(capability)
     try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(cuda_compiler, "compile_cuda", uncontracted))
-            for module in ("numba.cuda.api", "numba.cuda.dispatcher", "numba.cuda.compiler"):
-                stack.enter_context(mock.patch(f"{module}.get_current_device", return_value=device))
-            yield
+        with global_compiler_lock:
+            check_capability(capability)
+            register()
+            made = lowered(link(bound, compiler, f"cuda {capability}"), types.void, bound.signature, capability, False)
+            kernel_fixup(made.library.get_function(made.fndesc.llvm_func_name), False)
+            return made.library.get_asm_str(cc=capability)
     finally:
         warps.capability.reset(token)
 
 
-def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
-    """The PTX of a template with its parts in place, for arguments of the given types; needs no GPU."""
-    register()
+def linked(ptx: str, capability: tuple[int, int], most_registers: int | None = None) -> bytes:
+    """The machine code of a kernel's PTX, a cubin. Raises RuntimeError with what NVIDIA's compiler says."""
+    options = [f"-arch=sm_{capability[0]}{capability[1]}", *([] if most_registers is None else [f"-maxrregcount={most_registers}"])]
+    handle = nvjitlink.create(len(options), options)
+    try:
+        text = ptx.encode()
+        nvjitlink.add_data(handle, nvjitlink.InputType.PTX, text, len(text), "kernel")
+        nvjitlink.complete(handle)
+        cubin = bytearray(nvjitlink.get_linked_cubin_size(handle))
+        nvjitlink.get_linked_cubin(handle, cubin)
+    except nvjitlink.nvJitLinkError as error:
+        said = bytearray(nvjitlink.get_error_log_size(handle))
+        nvjitlink.get_error_log(handle, said)
+        reason = "; ".join(said.decode().strip("\0\n").splitlines()) or str(error)
+        raise RuntimeError(f"nvJitLink refused a kernel for compute capability {capability_text(capability)}: {reason}") from None
+    finally:
+        nvjitlink.destroy(handle)
+    return bytes(cubin)
 
-    def compiler(function: Function, entry: bool, inline: bool) -> Any:  # a function that is called keeps its result in memory
-        return function if entry else cuda.jit(device=True, forceinline=True)(function)
 
-    with _compiling(capability):
-        bound = describe(template, parts, arguments)
-        return cuda.compile_ptx(link(bound, compiler, f"cuda {capability}"), arguments, device=False, cc=capability)[0]
+def capability_text(capability: tuple[int, int]) -> str:
+    """A compute capability as NVIDIA writes it.
+
+    >>> capability_text((7, 5))
+    '7.5'
+    """
+    return f"{capability[0]}.{capability[1]}"
+
+
+def check_capability(capability: tuple[int, int]) -> None:
+    """Refuses a compute capability that the compiler makes no code for. Raises ValueError."""
+    known = get_supported_ccs()
+    if capability not in known:
+        allowed = ", ".join(map(capability_text, sorted(known)))
+        raise ValueError(f"no code is made for compute capability {capability_text(capability)}: the CUDA compiler that is installed knows {allowed}")
+
+
+@functools.cache
+def versions() -> tuple[str, ...]:
+    """What machine code depends on beside its source and `machine`: numba-cuda, and NVIDIA's two compilers."""
+    import numba_cuda
+
+    return numba_cuda.__version__, *(_build(pathfinder.load_nvidia_dynamic_lib(name).abs_path) for name in ("nvvm", "nvJitLink"))
+
+
+def _build(path: str) -> str:
+    """What tells a library from all others: the number of its build, or a hash of it where it has none."""
+    with pathlib.Path(path).open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    note = elf.named(elf.sections(data), ".note.gnu.build-id")
+    return hashlib.sha256(data if note is None else note.content).hexdigest()
 
 
 def devices() -> list[str]:
