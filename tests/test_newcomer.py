@@ -199,7 +199,7 @@ def test_templates_train(folder, kind):
 )
 def test_files_are_written_as_the_list_says(folder, keys, value):
     (folder / "team.toml").write_text(f"{keys}\n{BOOTH}")
-    one = read_experiment(folder / "team.toml").distribution
+    (one,) = read_experiment(folder / "team.toml").distribution
     assert {name: getattr(one, name) for name in value} == value
 
 
