@@ -15,10 +15,12 @@ def client_seconds(setting: Setting, cluster: SimulatedCluster, starts: np.ndarr
 
     A client's H steps of a round take their compute times, drawn by the seed, the start, the client and its own
     steps; a batch takes as long whether short or not. Its message goes to the servers and is answered, as those of
-    all clients of the round. After the last round before, all clients have made the rest of the steps.
+    all clients of the round. After the last round before, all clients have made the rest of the steps. Raises
+    ValueError for a cluster whose messages overlap.
     """
     one = setting.distribution
     assert isinstance(one, Federated)
+    cluster.check_answered("clients")
     speeds = np.array(speeds_of(cluster.speeds, one.owners[0], "SimulatedCluster.speeds"))
     message = one.message_bytes(*message_sizes(one, setting.problem, np.dtype(setting.dtype).itemsize))
     exchange = cluster.server_seconds(setting.workers, message)
@@ -31,8 +33,7 @@ def client_seconds(setting: Setting, cluster: SimulatedCluster, starts: np.ndarr
             return times.reshape(clients.shape) / speeds[clients]
 
         rows, turns = np.arange(len(rounds.clients))[:, None, None], np.arange(rounds.clients.shape[1])[:, None]
-        taken = computed(rows, turns, rounds.clients, rounds.of_places(rounds.steps)).max(2)
-        taken = np.maximum(taken, exchange) if cluster.overlap else taken + exchange
+        taken = computed(rows, turns, rounds.clients, rounds.of_places(rounds.steps)).max(2) + exchange
         ends = np.concatenate([np.zeros((len(taken), 1)), np.cumsum(taken, 1)], 1)
         done = rounds.done_by(row, step)
         clients = rounds.clients[row, done]

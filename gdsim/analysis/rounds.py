@@ -141,20 +141,17 @@ def _latest(times: np.ndarray, awaited: np.ndarray) -> np.ndarray:
     return functools.reduce(np.maximum, (times[:, who] for who in awaited), times)
 
 
-def meet_in_turn(computed: np.ndarray, served: float, *, overlaps: bool) -> np.ndarray:
+def meet_in_turn(computed: np.ndarray, served: float) -> np.ndarray:
     """[start, round, worker] as `meet_in_groups`, of workers that a centre serves one after the other, by their
     numbers, each for so many seconds.
 
     Worker k goes on at max(its beginning + computed, when the centre has served worker k - 1) + served, from where
-    its next round begins; where messages go beside, at the later of beginning + computed and max(beginning, worker
-    k - 1 served) + served.
+    its next round begins.
     """
     starts, count, workers = computed.shape
     found, free = np.zeros((starts, count + 1, workers)), np.zeros(starts)
     for done in range(count):
         for worker in range(workers):
-            begin = found[:, done, worker]
-            ready = begin + computed[:, done, worker]
-            free = np.maximum(begin if overlaps else ready, free) + served
-            found[:, done + 1, worker] = np.maximum(ready, free)
+            free = np.maximum(found[:, done, worker] + computed[:, done, worker], free) + served
+            found[:, done + 1, worker] = free
     return found

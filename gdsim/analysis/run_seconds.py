@@ -35,7 +35,8 @@ def simulated_seconds(result: Result, cluster: SimulatedCluster) -> DataArray:
     shape and speeds of their `gd.Queue`, and 2 (latency + bytes / (bandwidth shards)), for a gradient and the weights
     that answer it, must be the queue's `messages`, both over the mean compute time. Synchronous runs of which it
     matters who was slow ask for their law, shape and speeds too. Raises TypeError for what is no result or no
-    cluster, ValueError for a result of another law or other messages.
+    cluster, ValueError for a result of another law or other messages, and for a cluster with `overlap` where workers
+    begin at what answers their messages: clients, those of a centre in turn and asynchronous ones.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=0.01), starts=2, steps=100, distribution=gd.LocalSGD(workers=4, period=10))
@@ -149,8 +150,7 @@ def _check_queue(one: Asynchronous, cluster: SimulatedCluster) -> None:
 
 def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) -> None:
     """Refuses a cluster whose messages take longer or shorter than those by which an asynchronous run was trained."""
-    if cluster.overlap:
-        raise ValueError("asynchronous workers compute when they have read and read when they have told: leave overlap=True of the cluster out")
+    cluster.check_answered("asynchronous workers")
     queue: Any = one.staleness
     takes = cluster.answered_seconds(math.prod(message_sizes(one, cell.problem, np.dtype(cell.dtype).itemsize)))
     needed = takes / cluster.compute.mean * queue.compute.mean

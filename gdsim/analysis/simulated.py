@@ -41,7 +41,8 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
     those of this exchange. The workers of a group wait for the slowest of these, and each group has a collective
     of its own. Workers that exchange in turn are served by a centre one at a time, by their numbers: worker k goes on
     when it has computed, worker k - 1 has been served, and its message and the answer have taken 2 (latency + n /
-    (bandwidth shards)). A network is as fast for all who talk at once.
+    (bandwidth shards)). These, clients and asynchronous workers compute from what the server answers: they cannot
+    `overlap`. A network is as fast for all who talk at once.
 
     >>> import gdsim as gd
     >>> cluster = gd.SimulatedCluster(compute=gd.ExponentialTime(0.01), latency=5e-6, bandwidth=1.25e9)
@@ -109,6 +110,11 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         """The seconds that a message of one worker to the servers and their answer, as long, take."""
         return 2.0 * (self.latency + message / (self.bandwidth * self.shards))
 
+    def check_answered(self, who: str) -> None:
+        """Refuses messages beside the computing of workers that begin at what answers them. Raises ValueError."""
+        if self.overlap:
+            raise ValueError(f"{who} compute from what answers their messages, which cannot go beside: leave overlap=True of the cluster out")
+
     def expected_round_seconds(self, rounds: Rounds) -> float:
         """The expected seconds of one round of `period` steps and an exchange of all. Raises ValueError for workers that
         meet in a graph, in groups or in turn.
@@ -127,9 +133,11 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
 
         After the last exchange before, all workers that are waited for have made the rest of the steps. A
         pure function of (seed, start, step): steps may be asked for in any order. Raises ValueError for what are no
-        rounds and for negative steps.
+        rounds, for negative steps, and for workers in turn that `overlap`.
         """
         rounds.check()
+        if rounds.in_turn:
+            self.check_answered("workers that exchange in turn")
         starts, steps = np.broadcast_arrays(np.asarray(starts, np.int64), np.asarray(steps, np.int64))
         if steps.min(initial=0) < 0:
             raise ValueError(f"steps must be whole numbers from 0; {steps.min()} was given")
@@ -162,7 +170,7 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         if rounds.topology is not None:
             return meet_in_graph(rounds.matrices, computed, self.latency + rounds.message / self.bandwidth, overlaps=self.overlap)
         if rounds.in_turn:
-            return meet_in_turn(computed, self.answered_seconds(rounds.message) if rounds.workers > 1 else 0.0, overlaps=self.overlap)
+            return meet_in_turn(computed, self.answered_seconds(rounds.message) if rounds.workers > 1 else 0.0)
         return meet_in_groups(rounds, computed, lambda size: self.exchange_seconds(rounds._replace(workers=size, groups=())), overlaps=self.overlap)
 
     def _computed(self, rounds: Rounds, starts: np.ndarray, begins: np.ndarray, lengths: np.ndarray, seed: int) -> Iterator[np.ndarray]:
