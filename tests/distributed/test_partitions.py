@@ -184,6 +184,22 @@ def test_the_plan_says_who_draws_with_replacement():
         assert "replacement" not in str(sweep_of(partition).plan())
 
 
+def test_the_plan_says_where_samples_and_workers_count_alike():
+    problem = gd.LogisticRegression(gd.Data(np.arange(20.0).reshape(10, 2), np.arange(10) // 5))
+
+    def said(partition, *distributions, batch=None):
+        plan = gd.Sweep(problem=problem, optimizer=gd.SGD(), batch=batch, steps=3, distribution=distributions, partition=partition).plan()
+        return "two losses" in str(plan), str(plan).splitlines()[-1]
+
+    unequal, both = [0] * 7 + [1] * 3, gd.Synchronous(workers=2, dropped=[0.0, 0.1])
+    line = "steps of cell 0 (SGD dropped=0) count samples alike, and of cell 1 (SGD dropped=0.1) workers alike, which are two losses to minimise"
+    assert said(unequal, both) == (True, f"whole shards may differ in size: {line}")
+    assert said(gd.Dirichlet(1.0), gd.LocalSGD(workers=3), gd.Synchronous(workers=3))[0]
+    for partition, one, batch in (("iid", both, None), ("sorted", gd.Synchronous(workers=3, dropped=[0.0, 0.1]), None), (unequal, both, 2)):
+        assert not said(partition, one, batch=batch)[0]
+    assert not said(unequal, gd.Synchronous(workers=2, dropped=[0.1, 0.2]))[0]
+
+
 @pytest.mark.parametrize("partition", [Iid(), gd.Overlap(0.01), gd.Classes(3), gd.Dirichlet(0.5, least=2)])
 def test_no_worker_has_fewer_samples_than_is_said(partition):
     labels = gd.datasets.load("digits").y

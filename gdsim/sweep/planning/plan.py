@@ -174,11 +174,32 @@ class Plan(NamedTuple):
             found[key] = fewest, text if fewest < batch and self.groups[0].setting.shuffle != "replacement" else ""
         return min((one for one in found.values() if one[1]), default=(0, ""))[1]
 
+    def _unlike_means(self) -> str:
+        """Which cells' steps are of means over samples, and which of means over workers, where whole shards may differ by
+        more than a sample and there are both; else nothing. Clients say how they count.
+        """
+        first: dict[bool, int] = {}
+        differ: dict[tuple[int, ...], bool] = {}
+        for number, cell in enumerate(self.cells):
+            problem, one, shared = cell.problem, cell.distribution, cell.partition
+            if problem.data is None or one is None or shared is None or cell.batch is not None or one.is_federated:
+                continue
+            workers, samples = max(one.owners), len(problem.data.X)
+            key = id(problem), id(shared), workers
+            if key not in differ:
+                differ[key] = shared.samples_held(samples, workers) - workers * fewest_samples(problem, one, shared, None) >= workers > 1
+            if differ[key]:
+                first.setdefault(one.makes_one_batch(shared), number)
+        if len(first) < 2:
+            return ""
+        by_samples, alike = (f"cell {first[key]} ({self.labels[first[key]]})" for key in (True, False))
+        return f"\nwhole shards may differ in size: steps of {by_samples} count samples alike, and of {alike} workers alike, which are two losses to minimise"
+
     def __repr__(self) -> str:
         return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
 
     def _repr_html_(self) -> str:
-        return html_table("Plan", list(zip(("what", "work", "how", "when", "who"), str(self).splitlines(), strict=False)))
+        return html_table("Plan", list(zip(("what", "work", "how", "when", "who", "means"), str(self).splitlines(), strict=False)))
 
     def __str__(self) -> str:
         seconds = self.operations / OPERATIONS_PER_SECOND
@@ -186,7 +207,7 @@ class Plan(NamedTuple):
             f"{count_of(self.runs, 'run')}: {count_of(self.starts, 'start')} in {count_of(len(self.cells), 'cell')} of {count_of(len(self.groups), 'structure')}{self._teams()}\n"
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {seconds:.3g} s of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other\n"
             f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
-            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}{self._small_shards()}"
+            f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}{self._small_shards()}{self._unlike_means()}"
         )
 
 
