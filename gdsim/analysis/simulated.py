@@ -83,11 +83,11 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
         put("speeds", checked_speeds(self.speeds, "SimulatedCluster.speeds"))
 
     def exchange_seconds(self, rounds: Rounds) -> float:
-        """The seconds that the messages of one exchange take, of the workers that are waited for; in a graph those of
-        the worker with the most. 0 for one worker alone.
+        """The seconds that the messages of one exchange take, of the workers that are waited for, or of one such and a
+        spare one, which hears it; in a graph those of the worker with the most. 0 for one worker alone.
         """
         rounds.check()
-        count, piece = rounds.workers, rounds.message / self.bandwidth
+        count, piece = max(rounds.workers, 2), rounds.message / self.bandwidth
         if rounds.launched == 1:
             return 0.0
         if rounds.topology is not None:
@@ -98,7 +98,7 @@ class SimulatedCluster(Declaration, frozen=True, forbid_unknown_fields=True, kw_
             "halving_doubling": 2 * hops * self.latency + 2 * (count - 1) / count * piece,
             "tree": 2 * hops * (self.latency + piece),
             "all_gather": (count - 1) * (self.latency + piece),
-            "server": self.server_seconds(count, rounds.message),
+            "server": self.server_seconds(rounds.workers, rounds.message),
         }
         return takes[self.collective if rounds.adds_up or self.collective == "server" else "all_gather"]
 

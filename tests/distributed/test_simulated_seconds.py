@@ -286,3 +286,14 @@ def test_messages_of_one_asynchronous_worker_take_time(cluster):
     np.testing.assert_array_equal(result.loss.values, plain.loss.values)
     with pytest.raises(ValueError, match=r"messages take .*: train it with gd.Queue\(..., messages=0.02\)"):
         simulated_seconds(result, gd.SimulatedCluster(compute=gd.ConstantTime(0.01), latency=0.01))
+
+
+@pytest.mark.parametrize(
+    ("collective", "told"), [("ring", 0.002 + 16e-6), ("halving_doubling", 0.002 + 16e-6), ("tree", 0.002 + 32e-6), ("all_gather", 0.001 + 16e-6), ("server", 0.002 + 32e-6)]
+)  # fmt: skip
+def test_one_worker_that_is_waited_for_tells_the_one_beside_it(collective, told):
+    """Of two workers of 10 ms and 20 ms the first is waited for; 16 bytes go to the other, or to the server and back."""
+    result = trained(gd.Synchronous(workers=1, backup=1), starts=1)
+    assert result.bytes_sent.values[0].tolist() == (16 * result.step.values).tolist()
+    cluster = gd.SimulatedCluster(compute=gd.ConstantTime(0.01), speeds=[0.5, 1.0], latency=0.001, bandwidth=1e6, collective=collective)
+    np.testing.assert_allclose(simulated_seconds(result, cluster).values[0], (0.01 + told) * result.step.values, rtol=1e-12)
