@@ -1,6 +1,7 @@
 """Sweeps with workers: their cells, coordinates and labels, files, folders, and what is refused."""
 
 import json
+import time
 
 import msgspec
 import numpy as np
@@ -70,6 +71,33 @@ def test_whole_shards_are_as_much_work_as_the_samples_that_are_shared_out():
     shared, apart = (sweep_of(gd.LocalSGD(workers=4), partition=p, **options).plan().groups[0].setting for p in (None, "iid"))
     assert apart.samples_per_gradient == shared.samples_per_gradient // 4
     assert 3.0 < run_operations(shared) / run_operations(apart) < 4.0
+
+
+def test_the_plan_of_small_gradients_of_workers_says_how_much_longer_they_may_take():
+    def said(hidden, *distributions):
+        problem = gd.MLP(gd.datasets.load("digits"), hidden=[hidden])
+        plan = gd.Sweep(problem=problem, optimizer=gd.SGD(), batch=4, steps=100, starts=3, distribution=distributions).plan()
+        return plan, str(plan).splitlines()[1].partition("operations, about ")[2].partition(" of one core")[0]
+
+    plain, text = said(4)
+    assert text == f"{plain.operations / 5e10:.3g} s"
+    plan, text = said(4, gd.LocalSGD(workers=2))
+    assert text == f"{plan.operations / 5e10:.3g} to {10 * plan.operations / 5e10:.3g} s"
+    plan, text = said(4, None, gd.LocalSGD(workers=2))
+    assert text == f"{plan.operations / 5e10:.3g} to {(10 * plan.operations - 9 * plain.operations) / 5e10:.3g} s"
+    plan, text = said(100, gd.LocalSGD(workers=2))
+    assert text == f"{plan.operations / 5e10:.3g} s"
+
+
+@pytest.mark.full
+def test_a_core_takes_as_long_for_workers_as_their_plan_says():
+    problem, ends = gd.MLP(gd.datasets.load("moons"), hidden=[8]), gd.Record(every="ends")
+    sweep = sweep_of(gd.LocalSGD(workers=4, period=8), problem=problem, batch=8, steps=2000, starts=64, record=ends)
+    sweep.run(threads=1)  # compiles
+    began = time.process_time()
+    sweep.run(threads=1)
+    seconds, least = time.process_time() - began, sweep.plan().operations / 5e10
+    assert 0.5 * least < seconds < 40 * least  # 1 to 10 times on a core of its own
 
 
 def test_backup_workers_compute_gradients_of_whole_batches():
