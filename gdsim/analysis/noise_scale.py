@@ -138,8 +138,8 @@ def critical_batch(
 
     `batch` counts the samples of one step, those of all workers together. At each size the best cell over all other
     hyperparameters counts, by its median steps to `target` (diverged runs and those that never met it are infinite);
-    without one, the sweep's lowest. Sizes at which no cell's median is finite are left out. Steps are as coarse
-    as the looks: take `gd.Target(loss, every=1)` or record often. At the critical batch size the target takes twice the
+    without one, the sweep's lowest. Sizes at which no cell's median is finite, or the starts meet the target, are
+    left out. Steps are as coarse as the looks: take `gd.Target(loss, every=1)` or record often. At the critical batch size the target takes twice the
     fewest steps and twice the fewest samples. The intervals are the bootstrap's over starts, the same for all cells; NaN
     where a cell has fewer than 6 runs. Raises ValueError for fewer than two batch sizes.
 
@@ -157,9 +157,9 @@ def critical_batch(
     result = check_result(result, "critical_batch")
     found = times_by_size(result, target, by, resamples=resamples, seed=seed, what="critical_batch")
     sizes, steps = found.sizes, found.times
-    (fewest, critical), (_, criticals) = (fit_critical_batch(sizes, np.maximum(s, 1.0)) for s in (steps, found.drawn))
+    (fewest, critical), (_, criticals) = (fit_critical_batch(sizes, np.where(s > 0, s, np.nan)) for s in (steps, found.drawn))
     ends = found.ends(confidence)
-    spread = np.where(found.few, np.nan, percentiles(np.where(np.isnan(criticals), np.inf, criticals), confidence))
+    spread = np.where(found.few | np.isnan(critical), np.nan, percentiles(np.where(np.isnan(criticals), np.inf, criticals), confidence))
     dims, interval = (by, "batch"), f"end of the {confidence:.0%} interval"
     return dataset({
         "steps": (dims, steps, f"median {found.about['ranked_by']} of the best cell", "steps"), "low": (dims, ends[0], f"lower {interval}", "steps"),

@@ -37,7 +37,7 @@ from gdsim.statistics.quantiles import median
 from gdsim.sweep.ranks.labels import cell_texts, counted, shown_number
 from gdsim.sweep.ranks.ranking import ranked_cells
 from gdsim.sweep.results.reading import WORST, Dataset, Result, cells_in, check_curves, check_result
-from gdsim.words import checked_word
+from gdsim.words import checked_word, count_of
 
 SIZE = (8.2, 4.2)
 # What training costs, by the name of its unit: the variable, and what stands on the axis.
@@ -228,9 +228,11 @@ def speed_up(
     each value of `by`, beside the line of perfect speed-up.
 
     What `gd.analysis.speed_up` finds in a `unit`, with 95% intervals: "steps", "samples" (of all workers) or "seconds"
-    (of `cluster`, a `gd.SimulatedCluster`). At each size the best cell over all else, against that at the smallest. In steps the curves are the fits
+    (of `cluster`, a `gd.SimulatedCluster`). At each size the best cell over all else, against that at the smallest of
+    the same line. In steps the curves are the fits
     of `gd.analysis.critical_batch`, and a dotted line stands at each critical batch size, at which half of the samples are wasted. `ax`: Axes to draw on.
-    Returns the figure, a matplotlib Figure. Raises ValueError.
+    Returns the figure, a matplotlib Figure. Raises ValueError, also where no line meets the target at the smallest
+    size, or the starts meet it.
 
     >>> import gdsim as gd
     >>> problem = gd.LinearRegression(gd.Data([[1.0], [2.0], [3.0], [4.0]], [2.5, 3.5, 6.5, 7.5]))
@@ -241,6 +243,7 @@ def speed_up(
     """
     result = check_result(result, "speed_up")
     found = analysis.speed_up(result, target, by=by, unit=unit, cluster=cluster)
+    _check_target(found)
     critical = critical_batch(result, target, by=by) if unit == "steps" else None
     sizes, names = found.batch.values, found[by].values.tolist()
     figure, panel = new_panel(
@@ -253,23 +256,39 @@ def speed_up(
     logarithmic(panel, "x")
     logarithmic(panel, "y")
     panel.plot(sizes, found.perfect.values, color="#444444", linewidth=1.0, label="perfect", zorder=0)
+    low, high = (found.speed_up.values * found.time.values / np.where(np.isfinite(found[n].values), found[n].values, np.nan) for n in ("high", "low"))
     for k, name in enumerate(names):
         its, text = found.isel({by: k}), str(name) if by == "optimizer" else f"{by} = {name}"
-        ends = [its.speed_up.values * its.time.values / np.where(np.isfinite(its[n].values), its[n].values, np.nan) for n in ("high", "low")]
         fit = None if critical is None else critical.isel({by: k})
-        label, joined = (text, line(k)["linestyle"]) if fit is None else (_with_critical(text, fit), "none")
-        with_intervals(panel, dodged(sizes, sizes, k, len(names)), (its.speed_up.values, *ends), k, label=label, linestyle=joined)
+        label = text if fit is None else _with_critical(text, fit)
+        if not np.isfinite(its.speed_up.values[0]):
+            label, fit = f"{text}: {'met by the starts' if its.time.values[0] == 0 else f'nothing with {sizes[0]:g} met the target'}", None
+        joined = line(k)["linestyle"] if critical is None else "none"
+        with_intervals(panel, dodged(sizes, sizes, k, len(names), wide=True), (its.speed_up.values, low[k], high[k]), k, label=label, linestyle=joined)
         if fit is not None:
             _draw_fit(panel, fit, sizes, k)
     if unit != "samples":
-        panel.set_ylim(bottom=min(0.8, 0.8 * np.nanmin(found.speed_up.values, initial=1.0)))
+        panel.set_ylim(bottom=0.8 * np.nanmin([found.speed_up.values, low], initial=1.0))
     legend(panel, outside=ax is None)
     runs = np.bincount(cells_in(result).place)
     fits = "Curves: steps = fewest (1 + critical / size); dotted: critical sizes, at which a target takes twice the fewest steps. " if unit == "steps" else ""
     return finished(
         figure,
-        f"{counted(runs, 'run')} per cell; at each size the cell with the lowest median {unit} over all else, which flatters sizes of many cells. {fits}"
+        f"{counted(runs, 'run')} per cell; at each size the cell with the lowest median {unit} over all else, which flatters sizes of many cells. Each line is relative to its own "
+        f"{unit} with {sizes[0]:g}. {fits}"
         f"Whiskers: 95% intervals over starts of the {unit} at that size{none_of_few(runs)}; none where half of the resamples or more never met the target.",
+    )
+
+
+def _check_target(found: Dataset) -> None:
+    """Refuses to draw speed-ups of which no line has any. Raises ValueError."""
+    if np.isfinite(found.speed_up.values[:, 0]).any():
+        return
+    first, loss = int(found.batch[0]), shown_number(found.target)
+    if (found.time.values[:, 0] == 0).any():
+        raise ValueError(f"speed_up: the starts meet loss {loss} already, which takes no time: give target= a lower loss")
+    raise ValueError(
+        f"speed_up: loss {loss} is not met with {count_of(first, 'sample')} in a step, to which speed-ups are relative: give target= a higher loss, or more steps"
     )
 
 

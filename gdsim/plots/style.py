@@ -294,15 +294,15 @@ def ranked_by(name: str) -> str:
     return f" The best are those of the best median {name}."
 
 
-def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int) -> np.ndarray:
+def dodged(x: np.ndarray, grid: np.ndarray, k: int, count: int, *, wide: bool | None = None) -> np.ndarray:
     """Places of the k-th of so many lines, moved aside by at most a 25th of the grid's distances: none hides
-    another, and each reads as its value.
+    another, and each reads as its value. `wide`: whether the axis is logarithmic; if not given, where the grid is wide.
     """
     known = np.unique(grid[np.isfinite(grid)])
     if count < 2 or len(known) < 2:
         return x
     aside = 0.08 * (k / (count - 1) - 0.5)
-    return x * np.min(known[1:] / known[:-1]) ** aside if is_wide(known) else x + aside * np.diff(known).min()
+    return x * np.min(known[1:] / known[:-1]) ** aside if (is_wide(known) if wide is None else wide) else x + aside * np.diff(known).min()
 
 
 def with_intervals(panel: Any, at: np.ndarray, curve: Any, k: int, *, label: str | None = None, sideways: bool = False, **looks: Any) -> None:

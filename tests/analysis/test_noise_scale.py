@@ -121,6 +121,9 @@ def test_a_populations_steps_give_its_critical_batch_with_an_interval():
     of_workers = analysis.critical_batch(workers)
     assert of_workers.batch.values.tolist() == [1, 2, 4, 16]  # one sample a worker
     assert np.array_equal(of_workers.steps, found.steps)
+    met = analysis.critical_batch(result, 1000.0)  # by the starts, whatever the batch
+    assert (met.steps == 0).all()
+    assert np.isnan([met.critical_batch[0], met.critical_low[0], met.critical_high[0], met.fewest_steps[0]]).all()
     few = analysis.critical_batch(result.isel(run=result.start.values < 5))
     assert np.isnan(few.critical_low[0])
 

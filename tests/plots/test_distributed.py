@@ -127,12 +127,18 @@ def test_disagreement_is_broken_where_workers_are_together(teams):
         gd.plots.disagreement(teams.isel(run=teams.cell.values < 2))
 
 
-def test_the_speed_up_is_that_of_the_analysis():
+@pytest.fixture(scope="module")
+def batches():
+    """Runs of two rules at three batch sizes."""
     problem = gd.Quadratic(np.eye(4), 3.0 * np.stack(np.meshgrid(*[[-1.0, 1.0]] * 4), -1).reshape(-1, 4))
     rules = [gd.SGD(lr=gd.logspace(0.01, 1.0, 5)), gd.Momentum(lr=gd.logspace(0.01, 1.0, 5))]
     stop = [gd.Target(18.6, every=1)]
     sweep = gd.Sweep(problem=problem, optimizer=rules, batch=gd.grid(1, 4, 16), shuffle="replacement", starts=32, steps=600, init=8.0, stop=stop)
-    found = gd.analysis.critical_batch(result := sweep.run(progress=False))
+    return sweep.run(progress=False)
+
+
+def test_the_speed_up_is_that_of_the_analysis(batches):
+    result, found = batches, gd.analysis.critical_batch(batches)
     figure = gd.plots.speed_up(result)
     (panel,) = figure.axes
     assert drawn(figure).startswith(b"\x89PNG")
@@ -150,6 +156,40 @@ def test_the_speed_up_is_that_of_the_analysis():
     assert np.array_equal(in_samples.axes[0].containers[1].lines[0].get_ydata(), known.speed_up.values[1])
     assert in_samples.axes[0].get_ylabel() == "times fewer samples than with 1"
     assert drawn(in_samples).startswith(b"\x89PNG")
+
+
+def test_points_and_whiskers_of_speed_ups_stand_where_they_belong(batches):
+    found = gd.analysis.speed_up(batches, 18.5)
+    figure = gd.plots.speed_up(batches, 18.5)
+    (panel,) = figure.axes
+    lowest = (found.speed_up * found.time / found.high).min()
+    assert lowest < 0.5  # of 149 steps in the place of 26
+    assert panel.get_ylim()[0] < lowest
+    for container in panel.containers:
+        aside = container.lines[0].get_xdata() / [1, 4, 16]
+        assert (abs(np.log(aside)) <= np.log(4) / 25 + 1e-12).all()
+    assert "Each line is relative to its own steps with 1." in figure.caption
+
+
+def test_a_line_without_speed_ups_says_why(batches):
+    there = batches.isel(run=(batches.optimizer != "Momentum") | (batches.batch != 1))
+    (panel,) = gd.plots.speed_up(there).axes
+    assert panel.containers[0].get_label().startswith("SGD: critical size")
+    assert panel.containers[1].get_label() == "Momentum: nothing with 1 met the target"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (18.01, "loss 18 is not met with 1 sample in a step, to which speed-ups are relative: give target= a higher loss"),
+        (1000.0, "the starts meet loss 1000 already, which takes no time: give target= a lower loss"),
+    ],
+)
+@pytest.mark.parametrize("unit", ["steps", "samples"])
+def test_speed_ups_to_targets_that_nothing_or_everything_meets_are_refused(batches, target, said, unit):
+    with pytest.raises(ValueError, match=said) as raised:
+        gd.plots.speed_up(batches, target, unit=unit)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_time_line_has_a_bar_for_each_update_coloured_by_its_staleness():
