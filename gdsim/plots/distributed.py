@@ -236,7 +236,7 @@ def speed_up(
 
     >>> import gdsim as gd
     >>> problem = gd.LinearRegression(gd.Data([[1.0], [2.0], [3.0], [4.0]], [2.5, 3.5, 6.5, 7.5]))
-    >>> rates, stop = gd.logspace(1e-3, 1e-1, 9), [gd.Target(0.2, every=1)]
+    >>> rates, stop = gd.logspace(1e-3, 1e-1, 9), [gd.Target(0.3, every=1)]
     >>> sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=rates), batch=gd.grid(1, 2, 4), starts=9, steps=300, stop=stop)
     >>> len(speed_up(sweep.run()).axes)
     1
