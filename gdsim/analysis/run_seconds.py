@@ -163,8 +163,8 @@ def _check_messages(one: Asynchronous, cluster: SimulatedCluster, cell: Cell) ->
 
 def _check_law(own: ComputeTime, speeds: tuple[float, ...], cluster: SimulatedCluster, why: str) -> None:
     """Refuses a cluster whose workers would not take the times by which a result was made."""
-    law = cluster.compute
-    same_speeds = speeds_of(cluster.speeds, len(speeds), "SimulatedCluster.speeds") == speeds
-    if type(law) is not type(own) or law.mean_and_shape[1] != own.mean_and_shape[1] or not same_speeds:
-        said = f", speeds={list(speeds)}" if set(speeds) != {1.0} else ""
-        raise ValueError(f"the result was made with compute={own}{said}, and another law or other speeds {why}; {given(law)} was given")
+    law, others = cluster.compute, speeds_of(cluster.speeds, len(speeds), "SimulatedCluster.speeds")
+    if type(law) is not type(own) or law.mean_and_shape[1] != own.mean_and_shape[1]:
+        raise ValueError(f"the result was made with compute={own}, and another law {why}; {given(law)} was given")
+    if others != speeds:
+        raise ValueError(f"the result was made with speeds={[*speeds]}, and others {why}: give the cluster these; {[*others]} were given")

@@ -11,7 +11,7 @@ from gdsim.analysis.simulated import SimulatedCluster
 from gdsim.analysis.success import outcomes_by_start
 from gdsim.analysis.targets import TIMES, one_target
 from gdsim.analysis.tuning import Ranked, few_runs, groups_by, ranked, resampled_medians
-from gdsim.analysis.units import check_cluster, cost_in, samples_of_steps
+from gdsim.analysis.units import any_asynchronous, check_cluster, cost_in, samples_of_steps
 from gdsim.statistics import percentiles
 from gdsim.sweep.results.reading import Dataset, Result, check_result, checked_confidence, dataset
 from gdsim.words import checked_word
@@ -47,7 +47,13 @@ def times_by_size(
         found = _in_unit(found, result, unit, cluster)
     sizes, place = np.unique(samples_of_steps(result, found.cells), return_inverse=True)
     if len(sizes) < 2:
-        raise ValueError(f"{what} compares batch sizes, and every step of this result takes {sizes[0]:g} samples: vary batch= or the workers")
+        one_workers = (
+            "those of one worker where training is asynchronous, however many there are: vary batch=, or compare workers by gd.analysis.time_to_target"
+        )
+        raise ValueError(
+            f"{what} compares batch sizes, and every step of this result takes {sizes[0]:g} samples"
+            + (f", {one_workers}" if any_asynchronous(result, found.cells) else ": vary batch= or the workers")
+        )
     names, groups = groups_by(found.cells, by)
     cells = [[g[place[g] == k] for k in range(len(sizes))] for g in groups]
     times, drawn = (_best(m, cells) for m in (found.medians, resampled_medians(result, found, resamples, seed)))
@@ -76,8 +82,8 @@ def speed_up(
     """How many times less a target takes with more samples in a step, of larger batches or more workers: a Dataset
     over `by` and `batch` (in steps Shallue et al. 2019, in seconds Stich 2018).
 
-    `batch` counts the samples of one step, those of all workers together, and of clients those of whole batches. What a target takes is counted in `unit`:
-    "steps", "samples" (of all workers) or "seconds" of a `cluster`, a `gd.SimulatedCluster`. At each size the best cell over all other
+    `batch` counts the samples of one step, those of all workers together, of clients those of whole batches, and of
+    asynchronous runs those of one worker. What a target takes is counted in `unit`: "steps", "samples" (of all workers) or "seconds" of a `cluster`, a `gd.SimulatedCluster`. At each size the best cell over all other
     hyperparameters counts, by its median (runs that diverged or never met the target are infinite); the target is as in
     `critical_batch`. `speed_up` is the time with the fewest samples over that with more; a perfect one goes with the
     samples, in steps and in seconds, and is 1 in samples. Intervals are the bootstrap's over starts, the same for all cells; NaN where

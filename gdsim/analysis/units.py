@@ -9,7 +9,7 @@ import numpy as np
 
 from gdsim.analysis.run_seconds import seconds_in
 from gdsim.analysis.simulated import SimulatedCluster
-from gdsim.distribution import Federated, message_sizes, samples_of_step
+from gdsim.distribution import Asynchronous, Federated, message_sizes, samples_of_step
 from gdsim.population import Setting
 from gdsim.sweep.experiment.cells import Cell, cells_of
 from gdsim.sweep.experiment.declaration import Experiment
@@ -80,6 +80,12 @@ def samples_of_steps(result: Dataset, cells: Cells) -> np.ndarray:
     every = cells_of(sweep_behind(result))
     counts = [1 if cell.problem.data is None else len(cell.problem.data.X) for cell in every]
     return np.array([samples_of_step(every[n].distribution, every[n].partition, counts[n], every[n].batch) for n in cells.numbers], float)
+
+
+def any_asynchronous(result: Dataset, cells: Cells) -> bool:
+    """Whether a step is one worker's in any of the cells, however many there are."""
+    every = cells_of(sweep_behind(result))
+    return any(isinstance(every[n].distribution, Asynchronous) for n in cells.numbers)
 
 
 class ClientRuns(NamedTuple):

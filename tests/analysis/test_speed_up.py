@@ -61,3 +61,12 @@ def test_mistakes_are_one_line(result):
         analysis.speed_up(result, unit="second")
     with pytest.raises(ValueError, match="speed_up compares batch sizes, and every step of this result takes 4 samples"):
         analysis.speed_up(result.isel(run=result.distribution.values == "Gossip"))
+
+
+def test_asynchronous_steps_are_one_workers():
+    kind = gd.Asynchronous(workers=[1, 2, 4])
+    lines = gd.LinearRegression(gd.Data([[1.0], [2.0], [3.0], [4.0]] * 2, [2.5, 3.5, 6.5, 7.5] * 2))
+    result = gd.Sweep(problem=lines, optimizer=gd.SGD(lr=0.01), batch=2, starts=2, steps=20, distribution=kind).run(progress=False)
+    said = "takes 2 samples, those of one worker where training is asynchronous, .*: vary batch=, or compare workers by gd.analysis.time_to_target"
+    with pytest.raises(ValueError, match=said):
+        analysis.speed_up(result)

@@ -113,8 +113,9 @@ def test_a_worker_that_waits_makes_updates_late():
 @pytest.mark.parametrize(
     ("staleness", "cluster", "said"),
     [
-        (gd.Queue(), {"compute": gd.ConstantTime(1.0)}, r"made with compute=ExponentialTime\(1\), and another law or other speeds would order its updates otherwise"),
-        (gd.Queue(speeds=[1.0, 2.0]), {"compute": gd.ExponentialTime(1.0)}, "speeds=.1.0, 2.0., and another law"),
+        (gd.Queue(), {"compute": gd.ConstantTime(1.0)}, r"made with compute=ExponentialTime\(1\), and another law would order its updates otherwise; ConstantTime\(1\) was given"),
+        (gd.Queue(speeds=[1.0, 2.0]), {"compute": gd.ExponentialTime(1.0)}, r"made with speeds=\[1.0, 2.0\], and others would order its updates otherwise: give the cluster these; \[1.0, 1.0\] were given"),
+        (gd.Queue(), {"compute": gd.ExponentialTime(1.0), "speeds": [1.0, 0.5]}, r"made with speeds=\[1.0, 1.0\], and others .*; \[1.0, 0.5\] were given"),
         (gd.Queue(), {"compute": gd.ExponentialTime(1.0), "latency": 0.1}, r"messages take .* = 0.2 s .*made with messages=0, .*: train it with gd.Queue\(..., messages=0.2\)"),
         (gd.Queue(messages=0.1), {"compute": gd.ExponentialTime(1.0)}, r"made with messages=0.1, .*: train it with gd.Queue\(..., messages=0\)"),
         (gd.Queue(messages=0.1), {"compute": gd.ExponentialTime(1.0), "latency": 0.05, "overlap": True}, "leave overlap=True of the cluster out"),
