@@ -20,7 +20,7 @@ class Rounds(NamedTuple):
     messages do not add up; in a graph, a `topology` as of `mixing_matrices`, to each neighbour, and workers wait
     for their neighbours alone. With `groups`, pairs (workers of a group, period), the smallest first, neighbours
     meet among themselves at shorter periods, and the largest period that divides the step acts alone. `in_turn`,
-    workers exchange with a centre one after the other.
+    workers exchange with a centre one after the other. A cluster raises TypeError or ValueError for what are no rounds.
 
     >>> import gdsim as gd
     >>> int(gd.analysis.Rounds(workers=4, period=8).done_by(20))
