@@ -48,6 +48,50 @@ BY_HAND = """
 }
 """
 
+# 400 bytes of a kernel's own, and 200 of a function that it calls.
+CALLING = """
+.version 7.0
+.target sm_75
+.address_size 64
+.func (.param .b32 back) deeper(.param .b32 given)
+{
+    .reg .b32 %r<3>;
+    .reg .b64 %d<4>;
+    .local .align 4 .b8 own[200];
+    ld.param.u32 %r1, [given];
+    mul.wide.u32 %d1, %r1, 4;
+    mov.u64 %d2, own;
+    add.s64 %d3, %d2, %d1;
+    st.local.u32 [%d3], %r1;
+    ld.local.u32 %r2, [own+8];
+    st.param.b32 [back], %r2;
+    ret;
+}
+.visible .entry calling(.param .u64 out)
+{
+    .reg .b32 %r<5>;
+    .reg .b64 %d<5>;
+    .local .align 4 .b8 own[400];
+    mov.u32 %r1, %tid.x;
+    mul.wide.u32 %d1, %r1, 4;
+    mov.u64 %d2, own;
+    add.s64 %d3, %d2, %d1;
+    st.local.u32 [%d3], %r1;
+    {
+        .param .b32 given;
+        .param .b32 back;
+        st.param.b32 [given], %r1;
+        call (back), deeper, (given);
+        ld.param.b32 %r2, [back];
+    }
+    ld.local.u32 %r3, [own+12];
+    add.s32 %r4, %r2, %r3;
+    ld.param.u64 %d4, [out];
+    st.global.u32 [%d4], %r4;
+    ret;
+}
+"""
+
 
 def said_of(ptx, capability, *options):
     """(registers, bytes of shared and of local memory) of a kernel as nvJitLink tells in words."""
@@ -76,6 +120,12 @@ def test_what_is_read_from_machine_code_is_what_the_compiler_says(cuda, capabili
     found = read_cubin(cuda.linked(BY_HAND, capability))
     assert found[1:] == ("by_hand", said_of(BY_HAND, capability)[0], 1236, 400)
     assert found[2:] == said_of(BY_HAND, capability)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_local_memory_is_that_of_a_kernel_and_of_what_it_calls(cuda, capability):
+    found = read_cubin(cuda.linked(CALLING, capability))
+    assert (found.entry, found.shared_bytes, found.local_bytes) == ("calling", 0, 600)
 
 
 def kernel_of(template, problem=None, rule=None, dtype="float32"):
