@@ -193,7 +193,9 @@ def test_where_delayed_gradients_are_stable():
     for tau, limit in ((0, 2.0), (1, 1.0), (2, 0.6180339887), (4, 0.3472963553), (8, 0.1845367189), (32, 0.0483274905)):
         assert 2 * math.sin(math.pi / (2 * (2 * tau + 1))) == pytest.approx(limit, rel=1e-9)
         distribution = gd.Asynchronous(workers=1, staleness=gd.FixedStaleness(tau))
-        sweep = gd.Sweep(problem=PARABOLA, optimizer=gd.SGD(lr=[0.98 * limit, 1.02 * limit]), steps=8000, init=1.0, dtype="float64", distribution=distribution)
+        sweep = gd.Sweep(
+            problem=PARABOLA, optimizer=gd.SGD(lr=[0.999 * limit, 1.001 * limit]), steps=1_000_000, init=1.0, dtype="float64", distribution=distribution
+        )
         below, above = sweep.run(progress=False).final_loss.values
         assert below < 0.01
         assert not above < 1.0
