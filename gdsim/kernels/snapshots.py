@@ -23,6 +23,10 @@ INFINITY = float("inf")
 FOREVER = 0xFFFFFFFF
 FREE, NONE_LEFT = -1, -2  # what `LaneTable.run` says of a lane without a run
 
+# The turns of an evaluation: the training set; the validation set where it is known to be asked for; what stops say
+# of this, and the validation set where nothing but the end of a run, found out just now, asks for it.
+TRAINING, VALIDATION, VALIDATION_AT_ENDS, TURNS = range(4)
+
 
 def label(snaps: Snapshots, run: int, lane: int, step: Step, use: int, checkpoint: int, reason: int) -> int:
     """Adds a snapshot's labels to those that wait, and gives its place among them."""
@@ -88,14 +92,17 @@ def evaluate_snapshots(job: Job, of_starts: bool) -> None:
     training = evaluations.starts if of_starts else evaluations.snapshots
     validation = evaluations.validation_starts if of_starts else evaluations.validation_snapshots
     is_validated = spec.validation_at_looks > 0 or anywhere(used & (AT_CHECKPOINT | AT_END) != 0)
-    for turn in range(3):  # so that the call stands once, in whose place devices have the evaluation itself
-        is_asked = turn == 0 or (validation != 0 and is_validated == (turn == 1))
-        if turn == 2:
+    for turn in range(TURNS):  # so that the call stands once, in whose place devices have the evaluation itself
+        if turn == TRAINING:
+            is_asked = True
+        elif turn == VALIDATION:
+            is_asked = validation != 0 and is_validated
+        else:
             for i in waiting(snaps):
                 is_any_over |= is_over(job, snaps, i)
-            is_asked = is_asked and anywhere(is_any_over)  # a look at the training set alone has ended a run
+            is_asked = validation != 0 and not is_validated and anywhere(is_any_over)
         if is_asked:
-            run_evaluate(job, training if turn == 0 else validation, 1 if gradient and turn == 0 else 0)
+            run_evaluate(job, training if turn == TRAINING else validation, 1 if gradient and turn == TRAINING else 0)
     for i in waiting(snaps):
         apply_scores(job, snaps, i)
     snaps.count[first_lane()] = 0

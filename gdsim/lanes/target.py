@@ -127,9 +127,12 @@ class Target:
 
     def definition(self, rule: Function) -> Any:
         """A typing rule in the form of the compiler's intrinsics."""
+        operands = rule.__code__.co_argcount - 1  # beside the target
 
         def define(context: Context, *arguments: Kind) -> Any:
-            found = rule(self, *arguments) if rule.__code__.co_argcount == 1 + len(arguments) else None
+            # Python's own functions are called with other numbers of arguments too, `min` of three for example:
+            # those are the compiler's to find.
+            found = rule(self, *arguments) if len(arguments) == operands else None
             if found is None:
                 return None
             result, emit = found
