@@ -301,6 +301,7 @@ class Program:
         if re.search(r"\.(local|shared)\b", text):
             raise RefusedError("local or shared memory")
         body = text[text.index(".visible .entry") :]
+        self.entry = body[: body.index("(")].split()[-1]
         self.parameters = len(re.findall(r"\.param \.\w+", body[: body.index(")")]))
         self.blocks: list[Block] = []
         self.labels: dict[str, int] = {}
@@ -335,10 +336,10 @@ class Program:
             self.blocks.append(Block(code, lines, tuple(written), branch, is_meeting))
         return []
 
-    def run(self, arena: Arena, arguments: list[Any], warps: int = 1, order: np.random.Generator | None = None) -> int:
-        """Runs some warps from the kernel's beginning to its end, and gives how many instructions of warps that
-        took. Arguments are arrays of one dimension in the arena, and whole numbers. `order` draws which threads go
-        ahead of the others.
+    def run(self, arena: Arena, arguments: list[Any], warps: int = 1, order: np.random.Generator | None = None, block: int = WARP) -> int:
+        """Runs some warps, in blocks of so many threads, from the kernel's beginning to its end, and gives how many
+        instructions of warps that took. Arguments are arrays of one dimension in the arena, and whole numbers.
+        `order` draws which threads go ahead of the others.
         """
         words: list[int] = []
         for argument in arguments:
@@ -346,19 +347,19 @@ class Program:
             words += [0, 0, argument.size, argument.itemsize, argument.ctypes.data, argument.size, argument.itemsize] if is_array else [argument]
         assert len(words) == self.parameters, f"{self.parameters} words of arguments, and {len(words)} given"
         with np.errstate(all="ignore"):
-            return Run(self, arena, words, warps, order).finish()
+            return Run(self, arena, words, warps, order, block).finish()
 
 
 class Run:
     """Threads on their way through a program."""
 
-    def __init__(self, program: Program, arena: Arena, words: list[int], warps: int, order: np.random.Generator | None) -> None:
+    def __init__(self, program: Program, arena: Arena, words: list[int], warps: int, order: np.random.Generator | None, block: int) -> None:
         self.program, self.arena, self.order, self.warps, self.executed = program, arena, order, warps, 0
         self.thread = np.arange(WARP * warps)
         self.at, self.ahead = np.zeros(self.thread.size, np.int64), np.zeros(self.thread.size, np.bool_)
         word = self.thread.astype(np.uint32)
         self.registers: dict[str, Any] = {
-            "np": np, "parameters": words, "laneid": word % WARP, "tid_x": word % WARP, "ctaid_x": word // WARP, "ntid_x": np.full_like(word, WARP),
+            "np": np, "parameters": words, "laneid": word % WARP, "tid_x": word % block, "ctaid_x": word // block, "ntid_x": np.full_like(word, block),
             "full": lambda x: np.broadcast_to(x, self.thread.shape), "fma32": arithmetic.fma32, "fma64": arithmetic.fma64, "upper_half": arithmetic.upper_half,
             "quotient": arithmetic.quotient, "shifted": arithmetic.shifted, "to_whole": arithmetic.to_whole, "load": self.load, "store": self.store,
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,

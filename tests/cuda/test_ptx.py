@@ -13,15 +13,20 @@ from tests.cuda.ptx import KINDS, Program, RefusedError
 LETTERS = {"f32": "f", "f64": "fd", "u64": "rd", "s64": "rd", "b64": "rd", "u16": "rs", "s16": "rs", "pred": "p"}
 
 
-def program(*lines, parameters=4):
-    """A kernel of these lines, whose parameters %rd101, %rd102, ... are whole numbers."""
+def text_of(*lines, parameters=4):
+    """The PTX of a kernel of these lines, whose parameters %rd101, %rd102, ... are whole numbers."""
     declared = ", ".join(f".param .u64 k_param_{n}" for n in range(parameters))
     loads = [f"ld.param.u64 %rd{101 + n}, [k_param_{n}];" for n in range(parameters)]
     labels = re.compile(r"\$\w+:$")
     body = "\n".join(
         line if labels.match(line) else f"\t{line}" for line in [*loads, "mov.u32 %r100, %laneid;", "mul.wide.u32 %rd100, %r100, 8;", *lines, "ret;"]
     )
-    return Program(f".visible .entry k({declared}) {{\n{body}\n}}")
+    return f".visible .entry k({declared}) {{\n{body}\n}}"
+
+
+def program(*lines, parameters=4):
+    """The kernel of these lines."""
+    return Program(text_of(*lines, parameters=parameters))
 
 
 def register(kind, number):

@@ -1,0 +1,147 @@
+"""NVIDIA's GPUs by the dozen functions of their driver that training takes.
+
+The driver's library comes with the driver, and its functions stay what they are from version to version: a machine
+with a GPU runs kernels that were compiled elsewhere without any package more.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.lanes.cubins import Compiled
+from gdsim.lanes.types import Address
+
+OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
+MULTIPROCESSORS, MAJOR, MINOR = 16, 75, 76  # CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _COMPUTE_CAPABILITY_MAJOR and _MINOR
+NAME_BYTES = 256
+
+
+class NoDeviceError(RuntimeError):
+    """There is no GPU of this number, or no driver of any."""
+
+
+class DeviceError(RuntimeError):
+    """A call of the driver has failed."""
+
+
+class OutOfDeviceMemoryError(DeviceError):
+    """The device has no room for so many bytes."""
+
+
+class DeviceInfo(NamedTuple):
+    """What a device is."""
+
+    name: str
+    capability: tuple[int, int]  # compute capability, by which kernels are compiled for it
+    memory: int  # bytes
+    multiprocessors: int
+
+
+def find_driver() -> Any:
+    """The driver's library. Raises NoDeviceError."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        return ctypes.CDLL(name)  # of functions of 64 bits, which have one calling convention on Windows too
+    except OSError as error:
+        raise NoDeviceError(f"no driver of an NVIDIA GPU is installed here: {error}") from None
+
+
+class Device:
+    """A GPU by its number among those that the driver sees, which CUDA_VISIBLE_DEVICES may choose.
+
+    Any thread may call it. A failed call raises DeviceError with the driver's name for what failed. `library` has
+    the driver's functions.
+    """
+
+    def __init__(self, number: int = 0, library: Any = None) -> None:
+        self._library, self._context = library or find_driver(), ctypes.c_void_p()
+        count, device = ctypes.c_int(), ctypes.c_int()
+        try:
+            self._checked("cuInit", ctypes.c_uint(0))
+            self._checked("cuDeviceGetCount", ctypes.byref(count))
+        except DeviceError as error:
+            raise NoDeviceError(f"the NVIDIA driver finds no GPU that it can use: {error}") from None
+        if not 0 <= number < count.value:
+            seen = f"GPUs 0 to {count.value - 1}" if count.value > 1 else "GPU 0 alone" if count.value else "none"
+            raise NoDeviceError(f"there is no GPU {number}: the driver sees {seen} (CUDA_VISIBLE_DEVICES chooses which it sees)")
+        self._checked("cuDeviceGet", ctypes.byref(device), ctypes.c_int(number))
+        self._checked("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), device)
+        self.info = self._info_of(device)
+
+    def _info_of(self, device: ctypes.c_int) -> DeviceInfo:
+        name, memory = ctypes.create_string_buffer(NAME_BYTES), ctypes.c_size_t()
+        self._checked("cuDeviceGetName", name, ctypes.c_int(NAME_BYTES), device)
+        self._checked("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+        found = []
+        for attribute in (MAJOR, MINOR, MULTIPROCESSORS):
+            value = ctypes.c_int()
+            self._checked("cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), device)
+            found.append(value.value)
+        return DeviceInfo(name.value.decode(), (found[0], found[1]), memory.value, found[2])
+
+    def _checked(self, name: str, *arguments: Any) -> None:
+        """Calls one of the driver's functions."""
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            text = ctypes.c_char_p()
+            is_known = self._library.cuGetErrorName(ctypes.c_int(code), ctypes.byref(text)) == 0
+            kind = OutOfDeviceMemoryError if code == OUT_OF_MEMORY else DeviceError
+            raise kind(f"{(text.value or b'').decode() if is_known else f'error {code}'} in {name}")
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Calls a function that works on the device that is the thread's current one, as which others may have set theirs."""
+        self._checked("cuCtxSetCurrent", self._context)
+        self._checked(name, *arguments)
+
+    def free_memory(self) -> int:
+        """Bytes that nobody has."""
+        free, whole = ctypes.c_size_t(), ctypes.c_size_t()
+        self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(whole))
+        return free.value
+
+    def allocate(self, size: int) -> Address:
+        """Memory of so many bytes, from a multiple of 256 on. Raises OutOfDeviceMemoryError."""
+        address = ctypes.c_uint64()
+        self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
+        return address.value
+
+    def free(self, address: Address) -> None:
+        """Gives memory back, when kernels that work on it have ended."""
+        self._call("cuMemFree_v2", ctypes.c_uint64(address))
+
+    def copy_in(self, address: Address, array: np.ndarray) -> None:
+        """Copies a contiguous array into the device's memory."""
+        self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(address), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes))
+
+    def copy_out(self, array: np.ndarray, address: Address) -> None:
+        """Copies the device's memory into a contiguous array."""
+        self._call("cuMemcpyDtoH_v2", ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(address), ctypes.c_size_t(array.nbytes))
+
+    def load(self, compiled: Compiled) -> Any:
+        """A kernel as `resident_blocks` and `launch` take it; it stays loaded for as long as the process lives."""
+        module, function = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("cuModuleLoadData", ctypes.byref(module), ctypes.c_char_p(compiled.cubin))
+        self._call("cuModuleGetFunction", ctypes.byref(function), module, ctypes.c_char_p(compiled.entry.encode()))
+        return function
+
+    def resident_blocks(self, function: Any, threads: int) -> int:
+        """How many blocks of so many threads the device works on at once, as many as each multiprocessor has
+        registers for.
+        """
+        blocks = ctypes.c_int()
+        self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), function, ctypes.c_int(threads), ctypes.c_size_t(0))
+        return blocks.value * self.info.multiprocessors
+
+    def launch(self, function: Any, blocks: int, threads: int, words: Sequence[int]) -> None:
+        """Begins a kernel with arguments of 64 bits each."""
+        values = [ctypes.c_uint64(word) for word in words]
+        arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+        grid = [ctypes.c_uint(count) for count in (blocks, 1, 1, threads, 1, 1)]
+        self._call("cuLaunchKernel", function, *grid, ctypes.c_uint(0), ctypes.c_void_p(0), arguments, ctypes.c_void_p(0))
+
+    def wait(self) -> None:
+        """Waits until all kernels have ended. Raises DeviceError for one that failed."""
+        self._call("cuCtxSynchronize")
