@@ -25,8 +25,9 @@ from gdsim.kernels.team_memory import NOTED, Factors, Graph, Seed, Team
 from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.draws import seed_words
-from gdsim.lanes.memory import readers_of, table_of, view_of
+from gdsim.lanes.memory import host_address, readers_of, table_of, view_of
 from gdsim.lanes.numbers import Number, zeros
+from gdsim.lanes.types import Address
 from gdsim.problems.parts import Sampler
 
 # The largest magnitude of a weight before a run counts as diverged.
@@ -316,17 +317,19 @@ class Kernels:
         )  # fmt: skip
         return self.with_team(self.with_evaluations(job))
 
-    def with_evaluations(self, job: Job, keep: Callable[[np.ndarray], np.ndarray] = np.ascontiguousarray) -> Job:
-        """The job with the tables of what is evaluated, of the memory that it has; `keep` puts them where kernels
-        find them.
+    def with_evaluations(self, job: Job, address: Callable[[np.ndarray], Address] = host_address) -> Job:
+        """The job with the tables of what is evaluated, in the memory in which `address` says where arrays lie; a job
+        that had them has them in the same array.
         """
         whole, validation = job.samplers
         snapshots = job.snapshots, job.start_snapshots
         asked = [(s, whole, job.scores) for s in snapshots] + [(s, validation, job.validation_scores) for s in snapshots]
-        tables = keep(np.stack([table_of(evaluation.Evaluation(job.model, s.weights, sampler, found)) for s, sampler, found in asked]))
-        places = tables.ctypes.data + tables.strides[0] * np.arange(len(tables))
+        tables = np.stack([table_of(evaluation.Evaluation(job.model, s.weights, sampler, found), address) for s, sampler, found in asked])
+        held = job.tables if job.tables.size else np.empty(tables.size, np.int64)
+        held[:] = tables.ravel()
+        places = address(held) + tables.strides[0] * np.arange(len(tables))
         places[2:] *= validation.sample_count > 0
-        return job._replace(evaluations=Evaluations(*map(int, places)), tables=tables.ravel())
+        return job._replace(evaluations=Evaluations(*map(int, places)), tables=held)
 
     def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
         """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share."""

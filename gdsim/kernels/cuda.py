@@ -23,6 +23,14 @@ def train_packs(tables: Memory, budget: Count, out: Memory) -> None:
     out[pack] = train_pack(tables[pack], budget)
 
 
+def train_packs_words(tables: Address, budget: int, out: Address, warps: int) -> list[int]:
+    """The arguments of `train_packs` as words, where it is compiled for arrays of int64: numba-cuda passes an array's owner
+    and parent, which devices have not, its size and that of a number, and its address, shape and strides.
+    """
+    array = lambda address: [0, 0, warps, 8, address, warps, 8]  # noqa: E731
+    return [*array(tables), budget, *array(out)]
+
+
 def advance_packs(tables: Memory, steps: Count, out: Memory) -> None:
     """The kernel: up to so many steps of each warp's job; `out` has how many updates were made."""
     pack = warp_number()

@@ -125,8 +125,15 @@ def _(target: Target, array: Kind, index: Kind, value: Kind) -> Any:
     return target.types.void, lambda code, a, i, v: code.store(code.data(a, array), code.index(i, index), code.broadcast(v, value, lane), lane)
 
 
-def table_of(job: Any) -> np.ndarray:
-    """The table of a nested NamedTuple; the arrays must outlive it."""
+def host_address(array: np.ndarray) -> Address:
+    """Where an array lies in the host's memory."""
+    return array.ctypes.data
+
+
+def table_of(job: Any, address: Callable[[np.ndarray], Address] = host_address) -> np.ndarray:
+    """The table of a nested NamedTuple; the arrays must outlive it, in the memory in which `address` says where
+    each lies.
+    """
     entries: list[int] = []
 
     def put(value: Any) -> None:
@@ -134,7 +141,7 @@ def table_of(job: Any) -> np.ndarray:
             value = value.values  # from where their tangents are found
         if isinstance(value, np.ndarray):
             assert value.flags.c_contiguous
-            entries.extend((value.ctypes.data, value.size))
+            entries.extend((address(value), value.size))
         elif isinstance(value, tuple):
             for member in value:
                 put(member)

@@ -91,16 +91,28 @@ def train_batch(
         operations = setting.problem.step_operations(samples) * (1 + len(setting.live_tangents))
         budget = max(1, int(SLICE_OPERATIONS / (operations * width)))
 
-        def check() -> None:
-            if stopping is not None and stopping.is_set():
-                raise InterruptedTrainingError
-
+        check = check_of(stopping)
         while kernels.train(job, budget) != DONE:
             check()
-        columns = columns_from(setting, runs)
-        if setting.record.sharpness:
-            columns["sharpness"][:] = _sharpness_of(setting, in_plane(runs, 0), check)
-        return Trained(batch, columns, int(job.lanes.pack_steps[0]) * width, int(job.lanes.lane_steps[0]))
+        return trained_from(setting, batch, runs, check, (int(job.lanes.pack_steps[0]) * width, int(job.lanes.lane_steps[0])))
+
+
+def check_of(stopping: threading.Event | None) -> Callable[[], None]:
+    """What raises InterruptedTrainingError once an event is set."""
+
+    def check() -> None:
+        if stopping is not None and stopping.is_set():
+            raise InterruptedTrainingError
+
+    return check
+
+
+def trained_from(setting: Setting, batch: Batch, runs: Runs, check: Callable[[], None], steps: tuple[int, int]) -> Trained:
+    """The results of a batch from the tables of its runs; `steps` are those of all lanes, and of lanes that held a run."""
+    columns = columns_from(setting, runs)
+    if setting.record.sharpness:
+        columns["sharpness"][:] = _sharpness_of(setting, in_plane(runs, 0), check)
+    return Trained(batch, columns, *steps)
 
 
 class Prepared(NamedTuple):

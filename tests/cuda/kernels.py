@@ -64,18 +64,23 @@ def jobs_for(setting: Setting, batch: Batch, warps: int, room: int = 2**22) -> J
     kernels = cuda.kernels_on_warps(structure_of(setting, WARP))
     prepared, arena = prepared_for(setting, kernels, batch), Arena(room, WARP * warps)
     jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
-    jobs = [kernels.with_evaluations(job, arena.put) for job in jobs]
+    jobs = [kernels.with_evaluations(job) for job in jobs]
     tables = [arena.put(table_of(job)) for job in jobs]
     return Jobs(setting, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
 
 
+_made: dict[Any, str] = {}
+
+
 def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0)) -> str:
-    """The kernel that trains packs of a setting."""
+    """The kernel that trains packs of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    words = types.Array(types.int64, 1, "C")
-    template = cuda.whole_training(cuda.kernels_on_warps(structure_of(setting, WARP)))
-    return compiled(template.function, template.parts, (words, types.int64, words), capability)
+    structure, words = structure_of(setting, WARP), types.Array(types.int64, 1, "C")
+    if (structure, capability) not in _made:
+        template = cuda.whole_training(cuda.kernels_on_warps(structure))
+        _made[structure, capability] = compiled(template.function, template.parts, (words, types.int64, words), capability)
+    return _made[structure, capability]
 
 
 def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None = None) -> dict[str, np.ndarray]:

@@ -1,0 +1,113 @@
+"""The memory of a device, laid out on the host: arrays that all warps share, and those of which each has its own.
+
+All of it is one block. What warps have of their own is made once on the host, in an image, and repeated on the device, a
+`stride` apart, so that a thousand warps cost the host what one does.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.lanes.numbers import zeros
+from gdsim.lanes.types import Address
+
+LINE = 256  # bytes: arrays begin at multiples of so many, as a warp's lanes of float64 fill
+
+
+class Region(NamedTuple):
+    """Arrays one behind the other, of which there are some copies."""
+
+    first: int  # where its first copy begins in the arena
+    copies: int
+    image: np.ndarray  # uint8: the bytes of a copy
+
+    @property
+    def stride(self) -> int:
+        """Bytes from one copy to the next."""
+        return self.image.size
+
+
+class Place(NamedTuple):
+    """Where an array lies: its region, how far behind the beginning of a copy, and the array in the region's image."""
+
+    region: Region
+    offset: int
+    view: np.ndarray
+
+
+def _key(array: np.ndarray) -> tuple[Address, int]:
+    return array.ctypes.data, array.nbytes
+
+
+def arrays_of(value: Any) -> Iterator[np.ndarray]:
+    """The arrays of a nested tuple that have any numbers."""
+    if isinstance(value, tuple):
+        for member in value:
+            yield from arrays_of(member)
+    elif isinstance(value, np.ndarray) and value.nbytes:
+        yield value
+
+
+class Arena:
+    """A block of a device's memory as it will be.
+
+    >>> from gdsim.kernels.arena import Arena
+    >>> arena, table = Arena(), np.arange(3)
+    >>> table = arena.hold(table)
+    >>> own, _ = arena.hold((np.zeros(40, np.float32), table), copies=2)
+    >>> arena.size, arena.address(table, 10**6), arena.address(own, 10**6), arena.address(own, 10**6, copy=1)
+    (768, 1000000, 1000256, 1000512)
+    """
+
+    def __init__(self) -> None:
+        self.regions: list[Region] = []
+        self._places: dict[tuple[Address, int], Place] = {}  # by where an array of an image lies on the host, and its bytes
+        self._copied: dict[tuple[Address, int], tuple[np.ndarray, Place]] = {}  # likewise those that it was copied from, which stay
+
+    @property
+    def size(self) -> int:
+        """Bytes of all copies of all regions."""
+        return sum(region.stride * region.copies for region in self.regions)
+
+    def hold(self, value: Any, copies: int = 1) -> Any:
+        """A nested tuple with its arrays as they lie in the images: an array once, however often it stands there or was
+        held before, and those that are new in a region of their own.
+        """
+        new = {key: array for array in arrays_of(value) if (key := _key(array)) not in self._copied and key not in self._places}
+        if new:
+            self._place(new, copies)
+        return self._held(value)
+
+    def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int) -> None:
+        """Copies arrays into a region behind all others."""
+        *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in new.values()]).tolist()
+        region = Region(self.size, copies, zeros(size, np.uint8))
+        self.regions.append(region)
+        for (key, array), offset in zip(new.items(), offsets, strict=True):
+            view = region.image[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+            view[...] = array
+            self._places[_key(view)] = place = Place(region, offset, view)
+            self._copied[key] = array, place
+
+    def _held(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            members = [self._held(member) for member in value]
+            return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
+        return self.place_of(value).view if isinstance(value, np.ndarray) and value.nbytes else value
+
+    def forget_copied(self) -> None:
+        """Lets go of the arrays that were copied into the images."""
+        self._copied.clear()
+
+    def place_of(self, array: np.ndarray) -> Place:
+        """Where an array lies that is held, or one of an image."""
+        key = _key(array)
+        return self._places[key] if key in self._places else self._copied[key][1]
+
+    def address(self, array: np.ndarray, base: Address, copy: int = 0) -> Address:
+        """Where one of its copies lies on a device, on which the arena begins at `base`. What has no numbers lies anywhere."""
+        if not array.nbytes:
+            return base
+        region, offset, _ = self.place_of(array)
+        return base + region.first + (copy if region.copies > 1 else 0) * region.stride + offset

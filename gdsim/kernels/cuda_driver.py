@@ -1,0 +1,201 @@
+"""Trains a job on a device: lays its memory out, and launches its kernel until all runs have ended.
+
+So many warps work as the device has room for at once, and each takes runs as its lanes get free. A launch lasts a
+fraction of a second, between two the host looks whether it is to stop.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdsim.devices import Device, OutOfDeviceMemoryError
+from gdsim.kernels.arena import Arena, Region
+from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.cuda import train_packs_words
+from gdsim.kernels.job import Job
+from gdsim.kernels.training import DONE
+from gdsim.lanes.cubins import Compiled
+from gdsim.lanes.memory import table_of
+from gdsim.lanes.types import Address
+from gdsim.lanes.warps import THREADS
+
+BLOCK_WARPS = 4  # of a block where there are warps for all multiprocessors
+LAUNCH_SECONDS = 0.2
+FIRST_STEPS = 16  # of the first launch, before anything is known of the kernel's speed
+FASTER = 8  # by how much a launch may have more steps than the one before it
+COPY_BYTES = 2**22  # of the copies of an image that are made at a time
+
+
+class Program(NamedTuple):
+    """A kernel that a device has loaded."""
+
+    device: Device
+    function: Any
+    resident_warps: int  # that it works on at once, a multiple of BLOCK_WARPS
+
+
+def loaded(device: Device, compiled: Compiled) -> Program:
+    """Loads a kernel, `cuda.whole_training` of a structure."""
+    function = device.load(compiled)
+    return Program(device, function, BLOCK_WARPS * device.resident_blocks(function, BLOCK_WARPS * THREADS))
+
+
+class Layout(NamedTuple):
+    """A job with the memory of the warps that train its runs, in an arena."""
+
+    arena: Arena
+    job: Job  # of one warp, its arrays those of the arena's images
+    table: np.ndarray  # room for its table
+    called: np.ndarray  # [warp]: the address of each warp's table
+    out: np.ndarray  # [warp]: what the kernel gives
+
+    @property
+    def tables(self) -> Region:
+        """The tables of the warps, their jobs' and those of their evaluations."""
+        return self.arena.place_of(self.table).region
+
+
+def warps_for(runs: int) -> int:
+    """Warps that so many runs keep busy, in whole blocks."""
+    return -(-runs // (BLOCK_WARPS * THREADS)) * BLOCK_WARPS
+
+
+def laid_out(job: Job, warps: int) -> Layout:
+    """The memory of some warps that train a job's runs. What they find out lies in regions of its own, which are copied back."""
+    arena, whole = Arena(), functools.partial(np.zeros, dtype=np.int64)
+    runs = arena.hold(job.runs)
+    called, out = arena.hold((whole(warps), whole(warps)))
+    arena.hold((job.spec, job.training_sampler, job.samplers))
+    arena.hold((job.lanes.pack_steps, job.lanes.lane_steps), warps)
+    table, _ = arena.hold((whole(table_of(job).size), job.tables), warps)
+    made = arena.hold(job._replace(runs=runs), warps)
+    arena.forget_copied()
+    return Layout(arena, made, table, called, out)
+
+
+class Needs(NamedTuple):
+    """Bytes of a device's memory that training takes."""
+
+    fixed: int  # whatever is trained
+    run: float  # for each run
+    warp: int
+
+
+def needs_of(few: Job, more: Job) -> Needs:
+    """What jobs take, from two of the same setting with different numbers of runs."""
+    counts = [len(job.runs.reason) for job in (few, more)]
+    regions = [laid_out(job, BLOCK_WARPS).arena.regions for job in (few, more)]
+    shared = [sum(region.stride for region in found if region.copies == 1) for found in regions]
+    run = (shared[1] - shared[0]) / (counts[1] - counts[0])
+    return Needs(round(shared[0] - run * counts[0]), run, sum(region.stride for region in regions[0] if region.copies > 1))
+
+
+class Chunk(NamedTuple):
+    """How many runs are trained together, and by how many warps."""
+
+    runs: int
+    warps: int
+
+
+def chunk_for(needs: Needs, runs: int, resident_warps: int, room: int) -> Chunk:
+    """The largest chunk of some runs for which so many bytes are room. Where these are few, all warps that the device works on
+    at once take half of them at most, or what one block takes. Raises OutOfDeviceMemoryError where there is no room for that.
+    """
+    wanted, free = min(warps_for(runs), resident_warps), room - needs.fixed
+    for_warps = min(wanted * needs.warp, max(free / 2, BLOCK_WARPS * needs.warp))
+    taken = max(1, min(runs, int((free - for_warps) / needs.run)))
+    blocks = int((free - taken * needs.run) / (BLOCK_WARPS * needs.warp))
+    if blocks < 1:
+        least = needs.fixed + needs.run + BLOCK_WARPS * needs.warp
+        raise OutOfDeviceMemoryError(f"training takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
+    return Chunk(taken, min(warps_for(taken), resident_warps, blocks * BLOCK_WARPS))
+
+
+@contextmanager
+def _allocated(device: Device, size: int) -> Iterator[Address]:
+    """So many bytes of a device's memory, given back at the end."""
+    address = device.allocate(size)
+    try:
+        yield address
+    finally:
+        device.free(address)
+
+
+def train_job(program: Program, kernels: Kernels, layout: Layout, check: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> tuple[int, int]:
+    """Trains the runs of a job: `layout.job.runs` has then what was found out about each. Gives the steps of all lanes, and
+    those of lanes that held a run.
+
+    What `check` raises between two launches ends the training. Raises OutOfDeviceMemoryError where there is no room for it.
+    """
+    device, arena, job = program.device, layout.arena, layout.job
+    with _allocated(device, arena.size) as base:
+        _fill(device, kernels, layout, base)
+        _launch_until_done(program, layout, base, check, clock)
+        runs = arena.place_of(job.runs.reason).region
+        device.copy_out(runs.image, base + runs.first)
+        pack_steps, lane_steps = (arena.place_of(steps) for steps in (job.lanes.pack_steps, job.lanes.lane_steps))
+        counted = np.empty((pack_steps.region.copies, pack_steps.region.stride // 8), np.int64)
+        device.copy_out(counted, base + pack_steps.region.first)
+    return int(counted[:, pack_steps.offset // 8].sum()) * THREADS, int(counted[:, lane_steps.offset // 8].sum())
+
+
+def _fill(device: Device, kernels: Kernels, layout: Layout, base: Address) -> None:
+    """Fills a device's memory, from `base` on, with all that warps begin with."""
+    tables, called = layout.tables, layout.arena.place_of(layout.called)
+    first, second = (_tables_of(kernels, layout, base, warp) for warp in (0, 1))
+    warps = np.arange(tables.copies)
+    # What a table has of a warp's own lies in the next warp's always as far behind; nothing else in them differs.
+    every = first + warps[:, None] * (second - first)
+    called.view[:] = base + tables.first + layout.arena.place_of(layout.table).offset + tables.stride * warps
+    for region in layout.arena.regions:
+        if region is not tables:
+            _repeat(device, region, base)
+    device.copy_in(base + tables.first, every)
+
+
+def _tables_of(kernels: Kernels, layout: Layout, base: Address, warp: int) -> np.ndarray:
+    """The words of a warp's tables."""
+    address = functools.partial(layout.arena.address, base=base, copy=warp)
+    layout.table[:] = table_of(kernels.with_evaluations(layout.job, address), address)
+    return layout.tables.image.view(np.int64).copy()
+
+
+def _repeat(device: Device, region: Region, base: Address) -> None:
+    """Fills all copies of a region."""
+    together = min(region.copies, max(1, COPY_BYTES // region.stride))
+    images = np.tile(region.image, together) if together > 1 else region.image
+    for copy in range(0, region.copies, together):
+        count = min(together, region.copies - copy)
+        device.copy_in(base + region.first + copy * region.stride, images[: count * region.stride])
+
+
+def _launch_until_done(program: Program, layout: Layout, base: Address, check: Callable[[], None], clock: Callable[[], float]) -> None:
+    """Launches the kernel for some steps, and for more, until no warp has runs left."""
+    device, arena, warps = program.device, layout.arena, len(layout.out)
+    called, out = (arena.address(array, base) for array in (layout.called, layout.out))
+    each = -(-warps // device.info.multiprocessors)
+    block_warps = each if each < 3 else BLOCK_WARPS  # whole blocks only where every multiprocessor has warps
+    steps = FIRST_STEPS
+    while True:
+        began = clock()
+        device.launch(program.function, warps // block_warps, block_warps * THREADS, train_packs_words(called, steps, out, warps))
+        device.wait()
+        seconds = clock() - began
+        device.copy_out(layout.out, out)
+        if (layout.out == DONE).all():
+            return
+        check()
+        steps = next_steps(steps, seconds)
+
+
+def next_steps(steps: int, seconds: float) -> int:
+    """How many steps the next launch makes, where the last made so many in these seconds.
+
+    >>> next_steps(1000, seconds=0.4), next_steps(1000, seconds=1e-3), next_steps(1, seconds=60.0)
+    (500, 8000, 1)
+    """
+    return max(1, min(FASTER * steps, int(steps * LAUNCH_SECONDS / max(seconds, 1e-9))))

@@ -1,0 +1,206 @@
+"""Training on a device by its driver, with the interpreter in the device's place: memory, launches, chunks."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.devices import Device, DeviceError, OutOfDeviceMemoryError
+from gdsim.kernels.cuda import kernels_on_warps
+from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
+from gdsim.lanes.cubins import Compiled
+from gdsim.population.device_training import train_on_device, why_not
+from gdsim.population.engine_choice import full_width, structure_of
+from gdsim.population.setting import Tangent
+from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
+from tests.cuda.arena import WARP
+from tests.cuda.driver import DriverLibrary
+from tests.cuda.kernels import batch_of, expected, same_bits, training_ptx
+from tests.cuda.ptx import Program
+from tests.cuda.settings import RATES, setting
+
+RUNS = 150
+STOPS = (gd.SmallGradient(1e-3), gd.Target(0.5))
+CHOSEN = setting(gd.functions.Rosenbrock(), gd.Adam(), steps=30, stops=STOPS, record=gd.Record(parameters=True, state=True))
+
+
+def loadable(ptx):
+    """A kernel as the stand-in for a device loads it."""
+    return Compiled(ptx.encode(), Program(ptx).entry, 32, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def rosenbrock(compiled):
+    """The kernel, runs, and their results by processors."""
+    batch = batch_of(CHOSEN, RUNS, RATES)
+    return loadable(training_ptx(compiled, CHOSEN)), batch, expected(CHOSEN, batch)
+
+
+def train(kernel, batch, library, say=pytest.fail, chosen=CHOSEN, **others):
+    return train_on_device(chosen, batch, loaded(Device(library=library), kernel), say, clock=library.clock, **others)
+
+
+def check(found, truth):
+    assert found.keys() == truth.keys()
+    assert [name for name in truth if not same_bits(found[name], truth[name])] == []
+
+
+def job_of(chosen, runs):
+    kernels = kernels_on_warps(structure_of(chosen, WARP))
+    return job_for(chosen, kernels, prepared_for(chosen, kernels, batch_of(chosen, runs, RATES)), kernels.model(chosen.samples_per_step))
+
+
+@pytest.mark.parametrize(("multiprocessors", "blocks", "warps", "warps_of_a_block"), [(1, 1, 4, 4), (4, 3, 8, 2), (8, 1, 8, 1)])
+def test_a_device_gives_the_processors_bits_however_many_warps_it_has_room_for(rosenbrock, multiprocessors, blocks, warps, warps_of_a_block):
+    kernel, batch, truth = rosenbrock
+    library = DriverLibrary(2**23, multiprocessors, blocks)
+    found = train(kernel, batch, library)
+    check(found.columns, truth)
+    assert {launch[:2] for launch in library.launches} == {(warps // warps_of_a_block, warps_of_a_block * WARP)}
+    assert found.lane_steps >= found.used_steps >= truth["steps_taken"].sum()
+    assert library.held == {}
+
+
+def others():
+    xor, moons = gd.datasets.load("xor"), gd.datasets.load("moons", validation=0.3)
+    yield "xor written out", setting(gd.MLP(xor, hidden=(2,), activation="tanh", loss="log_loss"), gd.Momentum(), is_written_out=True, steps=20)
+    yield (
+        "network",
+        setting(gd.MLP(moons, hidden=(4,), activation="tanh", loss="log_loss"), gd.Nesterov(), batch=16, stops=(gd.Validation(patience=1),), steps=3),
+    )
+    yield "linear", setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8, steps=3)
+    yield "averaged float64", setting(gd.functions.Rosenbrock(), gd.Averaged(gd.Nesterov()), dtype="float64", steps=20)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("chosen", [pytest.param(chosen, id=name) for name, chosen in others()])
+def test_the_memory_of_every_kind_of_problem_lies_where_the_kernel_looks_for_it(compiled, chosen):
+    batch, library = batch_of(chosen, 40, RATES[:3]), DriverLibrary(2**25, multiprocessors=2)
+    check(train(loadable(training_ptx(compiled, chosen)), batch, library, chosen=chosen).columns, expected(chosen, batch))
+
+
+def test_launches_last_as_long_as_the_host_can_wait(rosenbrock):
+    kernel, batch, truth = rosenbrock
+    library = DriverLibrary(2**23, seconds_per_step=LAUNCH_SECONDS / 5.5)
+    check(train(kernel, batch, library).columns, truth)
+    steps = [words[7] for _, _, words in library.launches]
+    assert steps[0] == FIRST_STEPS
+    assert set(steps[1:]) == {5}
+    assert len(steps) > 3
+
+
+def test_a_sweep_that_is_stopped_ends_after_the_launch_and_gives_the_memory_back(rosenbrock):
+    kernel, batch, _ = rosenbrock
+    library, stopping = DriverLibrary(2**23), threading.Event()
+    library.on_launch = stopping.set
+    with pytest.raises(InterruptedTrainingError):
+        train(kernel, batch, library, stopping=stopping)
+    assert len(library.launches) == 1
+    assert library.held == {}
+
+
+def test_ctrl_c_is_heard_between_launches(rosenbrock):
+    kernel, batch, _ = rosenbrock
+    library = DriverLibrary(2**23)
+
+    def press():
+        raise KeyboardInterrupt
+
+    library.on_launch = press
+    with pytest.raises(KeyboardInterrupt):
+        train(kernel, batch, library)
+    assert library.held == {}
+
+
+def test_runs_that_have_no_room_together_are_trained_in_chunks(rosenbrock):
+    kernel, batch, truth = rosenbrock
+    needs = needs_of(*(job_of(CHOSEN, runs) for runs in (64, 128)))
+    library = DriverLibrary(int((needs.fixed + 60 * needs.run + BLOCK_WARPS * needs.warp) / 0.8) + 2**12)
+    check(train(kernel, batch, library).columns, truth)
+    assert sum(words[7] == FIRST_STEPS for _, _, words in library.launches) > 2
+
+
+def test_where_the_device_gives_less_than_it_had_free_chunks_are_halved_and_it_is_said(rosenbrock):
+    kernel, batch, truth = rosenbrock
+    said, library = [], DriverLibrary(2**23, multiprocessors=4)
+    whole = laid_out(job_of(CHOSEN, RUNS), 8).arena.size
+    library.largest = whole * 2 // 3
+    check(train(kernel, batch, library, said.append).columns, truth)
+    assert len(said) == 1
+    assert "Interpreter had no room for" in said[0]
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in said[0]
+    assert "half" in said[0]
+
+
+def test_a_device_that_gives_nothing_ends_the_training(rosenbrock):
+    kernel, batch, _ = rosenbrock
+    said, library = [], DriverLibrary(2**23)
+    library.largest = 1000
+    with pytest.raises(OutOfDeviceMemoryError, match=r"training takes .* MiB of the device's memory at least, and .* can be had"):
+        train(kernel, batch, library, said.append)
+    assert len(said) > 1
+
+
+def test_a_kernel_that_fails_is_no_result(rosenbrock):
+    kernel, batch, _ = rosenbrock
+    library = DriverLibrary(2**23)
+    library.fails["cuCtxSynchronize"] = 700
+    with pytest.raises(DeviceError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+        train(kernel, batch, library)
+    assert library.held == {}
+
+
+def test_runs_go_on_from_where_they_ended(rosenbrock):
+    kernel, batch, _ = rosenbrock
+    ends = expected(CHOSEN._replace(steps=10), batch)
+    goes_on = np.flatnonzero(ends["steps_taken"] == 10)
+    later, rest, earlier = CHOSEN._replace(began=10), batch.part(goes_on), {name: values[goes_on] for name, values in ends.items()}
+    truth = train_batch(later, rest, full_width(later), earlier=earlier).columns
+    assert 10 < len(goes_on) < RUNS
+    assert truth["steps_taken"].max() == 30
+    check(train(kernel, rest, DriverLibrary(2**23), chosen=later, earlier=earlier).columns, truth)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [CHOSEN, setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8), setting(gd.functions.Ackley(), gd.AMSGrad(), dtype="float64")],
+    ids=["Rosenbrock", "linear", "float64"],
+)
+def test_what_runs_and_warps_take_is_known_beforehand(chosen):
+    needs = needs_of(*(job_of(chosen, runs) for runs in (64, 128)))
+    for runs, warps in ((192, 4), (640, 8), (4096, 40)):
+        size = laid_out(job_of(chosen, runs), warps).arena.size
+        assert size == pytest.approx(needs.fixed + runs * needs.run + warps * needs.warp, abs=16 * warps + 512)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_chunk_has_room_and_no_larger_one_has(seed):
+    rng = np.random.default_rng(seed)
+    needs = Needs(int(rng.integers(0, 10**6)), float(rng.integers(50, 5000)), int(rng.integers(10**3, 10**6)))
+    runs, resident, room = int(rng.integers(1, 10**6)), 4 * int(rng.integers(1, 500)), int(10 ** rng.uniform(6.5, 10))
+    taken = lambda runs, warps: needs.fixed + runs * needs.run + warps * needs.warp  # noqa: E731
+    try:
+        chunk = chunk_for(needs, runs, resident, room)
+    except OutOfDeviceMemoryError:
+        assert taken(1, BLOCK_WARPS) > room
+        return
+    wanted, free = min(resident, warps_for(runs)), room - needs.fixed
+    assert 1 <= chunk.runs <= runs
+    assert chunk.warps % BLOCK_WARPS == 0
+    assert 0 < chunk.warps <= min(resident, warps_for(chunk.runs))
+    assert taken(*chunk) <= room
+    assert chunk == (runs, wanted) or taken(runs, wanted) > room
+    if chunk.runs < runs:
+        assert taken(chunk.runs + 1, wanted) > room
+        assert (chunk.runs + 1) * needs.run > min(free / 2, free - BLOCK_WARPS * needs.warp)
+
+
+def test_what_devices_cannot_train_is_refused_by_its_name():
+    several = setting(gd.functions.Rosenbrock(), gd.SGD(), distribution=gd.LocalSGD(workers=2, period=2))
+    differentiated = CHOSEN._replace(tangents=(Tangent("lr", "lr"),))
+    assert why_not(CHOSEN) == ""
+    assert "`tangents`" in why_not(differentiated)
+    assert "`distribution`" in why_not(several)
+    with pytest.raises(ValueError, match="leave `tangents` out"):
+        train_on_device(differentiated, batch_of(CHOSEN, 2, RATES), None, pytest.fail)
