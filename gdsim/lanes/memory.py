@@ -226,10 +226,10 @@ def register_fields(target: Target, template: Any, infer_getattr: Any, lower_get
         found = field_of(target, kind, name)
         return None if found is None else found[0]
 
-    def read(context: Context, builder: Builder, kind: Kind, value: Value, name: str) -> Any:
+    def read(context: Context, emitter: Builder, kind: Kind, value: Value, name: str) -> Any:
         found = field_of(target, kind, name)
         assert found is not None
-        return found[1](target.code(context, builder), value)
+        return found[1](target.code(context, emitter), value)
 
     infer_getattr(type("Fields", (template,), {"key": view_type, "generic_resolve": resolve}))
     lower_getattr_generic(view_type)(read)
