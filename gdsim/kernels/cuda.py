@@ -13,6 +13,7 @@ from gdsim.kernels.engines import Structure, blocks
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import advance_pack, evaluate_points, report_pack, train_pack
 from gdsim.lanes.compiler import Bound, ScopedPart
+from gdsim.lanes.cubins import Compiled, cubin_of
 from gdsim.lanes.types import Address, Count, Memory
 from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, warp_number
 
@@ -114,3 +115,13 @@ def whole_training(kernels: Kernels) -> Template:
     advances = ScopedPart(advance_and_report if reports else advance_here, tuple(own.items()))
     evaluates = ScopedPart(evaluate_here, (("evaluate_points", _scoped(kernels.bound_evaluation, **calls)),))
     return Template(train_packs, {"train_pack": _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)})
+
+
+def compiled_training(kernels: Kernels, capability: tuple[int, int]) -> Compiled:
+    """The kernel that trains packs, as devices of a compute capability load it: compiled, or found where kernels are kept.
+    Needs numba-cuda, and no device.
+    """
+    from gdsim.lanes.cuda import ARRAY, NUMBER
+
+    template = whole_training(kernels)
+    return cubin_of(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability, title=f"{kernels.structure.title} for a GPU")

@@ -38,6 +38,7 @@ from gdsim.lanes.types import Function
 
 TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
+ARRAY, NUMBER = types.Array(types.int64, 1, "C"), types.int64  # the types of a kernel's arguments
 
 _registered: set[Any] = set()
 

@@ -1,14 +1,16 @@
 """Training a batch on a device: chunk by chunk, as its memory has room for them."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gdsim.devices import OutOfDeviceMemoryError
-from gdsim.kernels.cuda import kernels_on_warps
-from gdsim.kernels.cuda_driver import Program, chunk_for, laid_out, needs_of, train_job
+from gdsim.devices import Device, OutOfDeviceMemoryError
+from gdsim.kernels.cuda import compiled_training, kernels_on_warps
+from gdsim.kernels.cuda_driver import Program, chunk_for, laid_out, loaded, needs_of, train_job
+from gdsim.kernels.engines import Structure
 from gdsim.kernels.job import Job
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.warps import THREADS
@@ -19,6 +21,20 @@ from gdsim.population.training import Batch, Trained, check_of, job_for, prepare
 
 SHARE = 0.8  # of a device's free memory that training takes: others may take of it too
 SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every type whole lines
+
+
+def program_for(setting: Setting, device: Device) -> Program:
+    """A device's program that trains the runs of a setting, loaded once for all settings of one structure. Raises ValueError
+    for runs of which `why_not` says that they cannot be trained there.
+    """
+    if reason := why_not(setting):
+        raise ValueError(reason)
+    return _program_of(structure_of(setting, THREADS), device)
+
+
+@functools.lru_cache(maxsize=256)
+def _program_of(structure: Structure, device: Device) -> Program:
+    return loaded(device, compiled_training(kernels_on_warps(structure), device.info.capability))
 
 
 def why_not(setting: Setting) -> str:

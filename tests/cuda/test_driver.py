@@ -7,10 +7,11 @@ import pytest
 
 import gdsim as gd
 from gdsim.devices import Device, DeviceError, OutOfDeviceMemoryError
+from gdsim.kernels import cuda as cuda_kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
 from gdsim.lanes.cubins import Compiled
-from gdsim.population.device_training import train_on_device, why_not
+from gdsim.population.device_training import program_for, train_on_device, why_not
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.setting import Tangent
 from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
@@ -196,11 +197,39 @@ def test_a_chunk_has_room_and_no_larger_one_has(seed):
         assert (chunk.runs + 1) * needs.run > min(free / 2, free - BLOCK_WARPS * needs.warp)
 
 
+def test_a_program_is_compiled_for_the_devices_capability_and_loaded_once_for_a_structure(rosenbrock, monkeypatch):
+    kernel, batch, truth = rosenbrock
+    asked, library = [], DriverLibrary(2**23)
+
+    def made(template, parts, arguments, capability, title):
+        asked.append((template, len(arguments), capability, title))
+        return kernel
+
+    monkeypatch.setattr(cuda_kernels, "cubin_of", made)
+    device = Device(library=library)
+    program = program_for(CHOSEN, device)
+    assert program_for(CHOSEN._replace(steps=10, seed=1), device) is program
+    assert asked == [(cuda_kernels.train_packs, 3, (9, 0), "Adam on Rosenbrock for a GPU")]
+    assert len(library.modules) == 1
+    check(train_on_device(CHOSEN, batch, program, pytest.fail).columns, truth)
+
+
+@pytest.mark.full
+def test_the_machine_code_of_a_setting_is_made_once(cuda):
+    kernels = kernels_on_warps(structure_of(CHOSEN, WARP))
+    made = cuda_kernels.compiled_training(kernels, (9, 0))
+    assert made.cubin.startswith(b"\x7fELF")
+    assert "train_packs" in made.entry
+    assert cuda_kernels.compiled_training(kernels, (9, 0)) is made
+
+
 def test_what_devices_cannot_train_is_refused_by_its_name():
     several = setting(gd.functions.Rosenbrock(), gd.SGD(), distribution=gd.LocalSGD(workers=2, period=2))
     differentiated = CHOSEN._replace(tangents=(Tangent("lr", "lr"),))
     assert why_not(CHOSEN) == ""
     assert "`tangents`" in why_not(differentiated)
     assert "`distribution`" in why_not(several)
+    with pytest.raises(ValueError, match="leave `distribution` out"):
+        program_for(several, None)
     with pytest.raises(ValueError, match="leave `tangents` out"):
         train_on_device(differentiated, batch_of(CHOSEN, 2, RATES), None, pytest.fail)
