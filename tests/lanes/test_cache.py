@@ -75,6 +75,7 @@ import errno, fcntl, json, os, signal, sys, time
 from numba import types
 from gdsim.lanes import cpu, compiler, turns
 from gdsim.lanes.announcing import announcing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what runs in the background of a shell is born without
 cpu.register()
 compiled = compiler._compiled
 
