@@ -115,12 +115,17 @@ def _costs_of_runs(costs: CellCosts, starts: np.ndarray, cells: np.ndarray, take
     return found
 
 
+def _has_workers(plan: Plan) -> bool:
+    """Whether any run has several workers, without which nothing is told of costs."""
+    return any(cell.distribution is not None for cell in plan.cells)
+
+
 def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostColumn]:
     """What training had cost, by the names of variables; nothing where no run has several workers.
 
     `numbers` are the runs' numbers, `taken` the steps that they took.
     """
-    if all(cell.distribution is None for cell in plan.cells):
+    if not _has_workers(plan):
         return {}
     costs, runs = _cell_costs(plan), plan.places_of(numbers)
     return {name: CostColumn(name, costs, runs, taken) for name in COSTS}
@@ -128,7 +133,7 @@ def costs_of(plan: Plan, numbers: np.ndarray, taken: Taken) -> dict[str, CostCol
 
 def costs_in_memory(plan: Plan, numbers: np.ndarray, taken: np.ndarray) -> dict[str, np.ndarray]:
     """The values of `costs_of`, made together."""
-    if all(cell.distribution is None for cell in plan.cells):
+    if not _has_workers(plan):
         return {}
     return dict(zip(COSTS, _costs_of_runs(_cell_costs(plan), *plan.places_of(numbers), taken), strict=True))
 
@@ -137,10 +142,9 @@ def costs_by_cell(plan: Plan) -> dict[str, np.ndarray]:
     """[cell, checkpoint] what training had cost the runs of each cell that went on until there, by the names of
     variables; NaN where the runs of clients cost differently; nothing where no run has several workers.
     """
-    if all(cell.distribution is None for cell in plan.cells):
+    if not _has_workers(plan):
         return {}
-    costs = _cell_costs(plan)
-    return dict(zip(COSTS, costs.of_steps, strict=True))
+    return dict(zip(COSTS, _cell_costs(plan).of_steps, strict=True))
 
 
 def _cell_costs(plan: Plan) -> CellCosts:
