@@ -141,7 +141,7 @@ def run(versions: Sequence[NotebookNode]) -> None:
     for each.
     """
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(versions[0], timeout=600, resources={"metadata": {"path": folder}})
+        client = NotebookClient(versions[0], timeout=600, coalesce_streams=True, resources={"metadata": {"path": folder}})
         with client.setup_kernel():
             for k, cells in enumerate(zip(*(book.cells for book in versions), strict=True)):
                 if cells[0].cell_type != "code":

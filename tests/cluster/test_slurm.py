@@ -5,11 +5,14 @@ them.
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 
-from gdsim.sweep.cluster.deployment import Slurm, started
+from gdsim.sweep.cluster.deployment import Slurm, _jobqueue, started
 from tests.cluster.conftest import CUT, experiment
 from tests.cluster.manifests import CLUSTER
 from tests.faults.machinery import finished, gdsim, shards, wait_until
@@ -112,10 +115,24 @@ def jobs_file(folder, **lines):
     return "slurm:slurm.toml"
 
 
+@pytest.fixture
+def jobqueue():
+    if find_spec("dask_jobqueue") is None:
+        pytest.skip("dask-jobqueue is not installed: pip install -e '.[cluster]'")
+    return _jobqueue()
+
+
+def test_what_submits_jobs_leaves_ctrl_c_as_it_was(jobqueue):
+    """Imported, it would make of an interrupt a quiet end of the process."""
+    interrupt = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    asked = f"{interrupt}; from gdsim.sweep.cluster.deployment import _jobqueue; _jobqueue(); signal.raise_signal(signal.SIGINT)"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in said.stderr
+
+
 @pytest.mark.full
-def test_jobs_are_workers_of_a_command(slurm, small):
+def test_jobs_are_workers_of_a_command(slurm, small, jobqueue):
     """And are cancelled at its end."""
-    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")
     folder, expected = small
     command = ("run", "experiment.toml", "--out", "jobs", *CUT, "--cluster", jobs_file(folder))
     code, said = finished(gdsim(*command, cwd=folder, env=slurm.settings))
@@ -126,8 +143,7 @@ def test_jobs_are_workers_of_a_command(slurm, small):
 
 
 @pytest.mark.full
-def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch):
-    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")
+def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch, jobqueue):
     monkeypatch.setenv("SLURM_CONF", slurm.settings["SLURM_CONF"])
     made = Slurm(memory="500 MB", walltime="00:10:00", partition="no-such", folder=str(tmp_path), interface="lo")
     refusal = r"^the cluster was not started: SLURM would not take its jobs: [^\n]*invalid partition[^\n]*$"
@@ -140,9 +156,9 @@ def test_what_slurm_would_refuse_is_one_line(slurm, tmp_path, monkeypatch):
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of dask-jobqueue, that the current folder takes the certificates
 @pytest.mark.parametrize(("system", "limit"), [("PBS", "#PBS -l walltime=01:00:00"), ("LSF", "#BSUB -W 01:00"), ("SGE", "#$ -l h_rt=01:00:00")])
-def test_lines_for_other_systems_make_their_jobs(system, limit, tmp_path, monkeypatch):
+def test_lines_for_other_systems_make_their_jobs(system, limit, tmp_path, monkeypatch, jobqueue):
     monkeypatch.chdir(tmp_path)
-    names = {"dask_jobqueue": pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install -e '.[cluster]'")}
+    names = {"dask_jobqueue": jobqueue}
     for line in (CLUSTER / "README.md").read_text().splitlines():
         if line.startswith("    job = ") or f".{system}Cluster(" in line:
             exec(line.strip(), names)

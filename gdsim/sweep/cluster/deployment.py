@@ -259,9 +259,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         need("dask_jobqueue", "a cluster of SLURM's jobs", "cluster")
         if shutil.which("sbatch") is None:
             raise ValueError("there is no command sbatch here: start the sweep on a machine that submits jobs to SLURM")
-        import dask_jobqueue  # of an extra
-
-        jobqueue: Any = dask_jobqueue  # its own hints of types contradict its documentation
+        jobqueue = _jobqueue()
         security = stack.enter_context(certificates(self.folder)) if self.tls else None
         network = {} if self.interface is None else {"interface": self.interface}
         cluster = stack.enter_context(
@@ -276,6 +274,19 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         _check_job(cluster.job_script())
         cluster.adapt(minimum_jobs=self.jobs, maximum_jobs=self.jobs)
         return cluster
+
+
+def _jobqueue() -> Any:
+    """dask-jobqueue (of an extra; its own hints of types contradict its documentation), with Ctrl-C as it was:
+    imported, it makes of an interrupt a quiet end of the process.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        import dask_jobqueue
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, interrupt)
+    return dask_jobqueue
 
 
 KINDS: dict[str, type[Deployment]] = {"local": Local, "ssh": Ssh, "slurm": Slurm}
