@@ -5,6 +5,7 @@ with a GPU runs kernels that were compiled elsewhere without any package more.
 """
 
 import ctypes
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,13 @@ from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.types import Address
 
 OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
-MULTIPROCESSORS, MAJOR, MINOR = 16, 75, 76  # CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _COMPUTE_CAPABILITY_MAJOR and _MINOR
+# Of CU_DEVICE_ATTRIBUTE_: COMPUTE_CAPABILITY_MAJOR and _MINOR, MULTIPROCESSOR_COUNT.
+MAJOR, MINOR, MULTIPROCESSORS = 75, 76, 16
+# CLOCK_RATE and MEMORY_CLOCK_RATE in kHz, GLOBAL_MEMORY_BUS_WIDTH in bits.
+CLOCK, MEMORY_CLOCK, BUS_WIDTH = 13, 36, 37
+# MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, MAX_SHARED_MEMORY_PER_MULTIPROCESSOR and RESERVED_SHARED_MEMORY_PER_BLOCK.
+BLOCK_SHARED, MULTIPROCESSOR_SHARED, RESERVED_SHARED = 97, 81, 111
+TRANSFERS = 2  # of the memory in a cycle of its clock: both of its edges count
 NAME_BYTES = 256
 
 
@@ -32,12 +39,18 @@ class OutOfDeviceMemoryError(DeviceError):
 
 
 class DeviceInfo(NamedTuple):
-    """What a device is."""
+    """What a device is, and the driver's version, which is that of the newest CUDA that it knows."""
 
     name: str
     capability: tuple[int, int]  # compute capability, by which kernels are compiled for it
+    driver: tuple[int, int]
     memory: int  # bytes
     multiprocessors: int
+    clock: float  # Hz
+    bandwidth: float  # bytes per second, between the device and its memory at most
+    block_shared: int  # bytes of shared memory that a block can have
+    multiprocessor_shared: int  # that the blocks on a multiprocessor share
+    reserved_shared: int  # that the system takes of it for each block, which no kernel's count has
 
 
 def find_driver() -> Any:
@@ -72,15 +85,20 @@ class Device:
         self.info = self._info_of(device)
 
     def _info_of(self, device: ctypes.c_int) -> DeviceInfo:
-        name, memory = ctypes.create_string_buffer(NAME_BYTES), ctypes.c_size_t()
+        name, memory, driver = ctypes.create_string_buffer(NAME_BYTES), ctypes.c_size_t(), ctypes.c_int()
+        self._checked("cuDriverGetVersion", ctypes.byref(driver))
         self._checked("cuDeviceGetName", name, ctypes.c_int(NAME_BYTES), device)
         self._checked("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-        found = []
-        for attribute in (MAJOR, MINOR, MULTIPROCESSORS):
-            value = ctypes.c_int()
-            self._checked("cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), device)
-            found.append(value.value)
-        return DeviceInfo(name.value.decode(), (found[0], found[1]), memory.value, found[2])
+        get = functools.partial(self._attribute, device)
+        return DeviceInfo(
+            name.value.decode(), (get(MAJOR), get(MINOR)), (driver.value // 1000, driver.value % 1000 // 10), memory.value, get(MULTIPROCESSORS),
+            1e3 * get(CLOCK), 1e3 * get(MEMORY_CLOCK) * TRANSFERS * get(BUS_WIDTH) / 8, get(BLOCK_SHARED), get(MULTIPROCESSOR_SHARED), get(RESERVED_SHARED),
+        )  # fmt: skip
+
+    def _attribute(self, device: ctypes.c_int, attribute: int) -> int:
+        value = ctypes.c_int()
+        self._checked("cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), device)
+        return value.value
 
     def _checked(self, name: str, *arguments: Any) -> None:
         """Calls one of the driver's functions."""

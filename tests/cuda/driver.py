@@ -10,9 +10,11 @@ from tests.cuda.ptx import Program
 
 NAMES = {2: b"CUDA_ERROR_OUT_OF_MEMORY", 100: b"CUDA_ERROR_NO_DEVICE", 200: b"CUDA_ERROR_INVALID_IMAGE", 201: b"CUDA_ERROR_INVALID_CONTEXT"}
 NAMES |= {500: b"CUDA_ERROR_NOT_FOUND", 700: b"CUDA_ERROR_ILLEGAL_ADDRESS"}
-ATTRIBUTES = {75: 9, 76: 0}
+# An H100's: capability, clocks in kHz, bits of the memory's bus, and bytes of shared memory.
+ATTRIBUTES = {75: 9, 76: 0, 13: 1_980_000, 36: 2_619_000, 37: 5120, 97: 232_448, 81: 233_472, 111: 1024}
 ANYWHERE = (
     "Init",
+    "DriverGetVersion",
     "DeviceGetCount",
     "DeviceGet",
     "DevicePrimaryCtxRetain",
@@ -56,6 +58,9 @@ class DriverLibrary:
 
     def Init(self, flags):
         assert flags.value == 0
+
+    def DriverGetVersion(self, version):
+        version._obj.value = 13_010
 
     def DeviceGetCount(self, count):
         count._obj.value = self.gpus
