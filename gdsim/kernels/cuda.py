@@ -24,12 +24,16 @@ def train_packs(tables: Memory, budget: Count, out: Memory) -> None:
     out[pack] = train_pack(tables[pack], budget)
 
 
-def train_packs_words(tables: Address, budget: int, out: Address, warps: int) -> list[int]:
-    """The arguments of `train_packs` as words, where it is compiled for arrays of int64: numba-cuda passes an array's owner
-    and parent, which devices have not, its size and that of a number, and its address, shape and strides.
+def array_words(address: Address, count: int, size: int = 8) -> list[int]:
+    """A flat array of so many numbers, each of `size` bytes, as words of a kernel's arguments: numba-cuda passes an array's
+    owner and parent, which devices have not, its size and that of a number, and its address, shape and strides.
     """
-    array = lambda address: [0, 0, warps, 8, address, warps, 8]  # noqa: E731
-    return [*array(tables), budget, *array(out)]
+    return [0, 0, count, size, address, count, size]
+
+
+def train_packs_words(tables: Address, budget: int, out: Address, warps: int) -> list[int]:
+    """The arguments of `train_packs` as words, where it is compiled for arrays of int64."""
+    return [*array_words(tables, warps), budget, *array_words(out, warps)]
 
 
 def advance_packs(tables: Memory, steps: Count, out: Memory) -> None:

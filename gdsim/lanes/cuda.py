@@ -35,6 +35,7 @@ from gdsim.lanes.memory import register_fields
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function
+from gdsim.lanes.warps import capability_text
 
 TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
@@ -119,15 +120,6 @@ def linked(ptx: str, capability: tuple[int, int], most_registers: int | None = N
     finally:
         nvjitlink.destroy(handle)
     return bytes(cubin)
-
-
-def capability_text(capability: tuple[int, int]) -> str:
-    """A compute capability as NVIDIA writes it.
-
-    >>> capability_text((7, 5))
-    '7.5'
-    """
-    return f"{capability[0]}.{capability[1]}"
 
 
 def check_capability(capability: tuple[int, int]) -> None:

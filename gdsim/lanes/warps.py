@@ -27,6 +27,15 @@ AT_PLACE, FLIPPED = 0, 3  # whose number `nvvm.shfl.sync` gives: that of a threa
 capability: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("capability", default=(7, 5))  # of the device that is compiled for
 
 
+def capability_text(capability: tuple[int, int]) -> str:
+    """A compute capability as NVIDIA writes it.
+
+    >>> capability_text((7, 5))
+    '7.5'
+    """
+    return f"{capability[0]}.{capability[1]}"
+
+
 class WarpCode(Code):
     """Emits the instructions of one thread of a warp."""
 
