@@ -87,7 +87,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     if client is not None and not workers:
         problems.append("the cluster has no workers")
     return Report(
-        _processor(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, _cuda(), workers,
+        processor_name(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, _cuda(), workers,
         time.perf_counter() - began, wrong, problems,
     )  # fmt: skip
 
@@ -117,7 +117,8 @@ def _frame() -> dict[str, str]:
     return {"Python": platform.python_version(), "distributed": importlib.metadata.version("distributed")}
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """The processor of this machine, as it calls itself."""
     if CPU_FACTS.exists():
         names = [line.split(":", 1)[1].strip() for line in CPU_FACTS.read_text().splitlines() if line.startswith("model name")]
         if names:

@@ -42,11 +42,16 @@ def on_processor(template: Any, parts: dict[str, Any], arrays: tuple[np.ndarray,
     return held
 
 
+def other_bits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which numbers have other bits, any NaN those of any other."""
+    bits = f"u{a.itemsize}"
+    differ = a.view(bits) != b.view(bits)
+    return differ & ~(np.isnan(a) & np.isnan(b)) if a.dtype.kind == "f" else differ
+
+
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether numbers have the same bits, any NaN those of any other."""
-    bits = f"u{a.itemsize}"
-    equal = a.view(bits) == b.view(bits)
-    return bool((equal | (np.isnan(a) & np.isnan(b)) if a.dtype.kind == "f" else equal).all())
+    return not other_bits(a, b).any()
 
 
 class Jobs(NamedTuple):

@@ -1,0 +1,40 @@
+"""`python -m experiments.benchmarks.device`: what waits for a machine with a GPU runs whole on less."""
+
+import json
+
+import pytest
+
+from experiments.benchmarks.device import threads
+from experiments.benchmarks.device.__main__ import main
+
+
+def test_threads_are_measured_and_must_give_the_same_bits(tmp_path, monkeypatch, capsys):
+    lines = (threads.Line("xor", "momentum", 64, 20), threads.Line("rosenbrock", "adam", 64, 20))
+    monkeypatch.setattr(threads, "LINES", lines)
+    assert main(["threads", "run", "--most", "2", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "threads.json").read_text())["found"]
+    assert [(one["work"], one["threads"]) for one in found] == [("xor", 1), ("xor", 2), ("rosenbrock", 1), ("rosenbrock", 2)]
+    assert all(one["seconds"] > 0 for one in found)
+    assert "| 2 | " in (tmp_path / "threads.md").read_text()
+    assert "all threads give the same bits" in capsys.readouterr().out
+
+
+def test_threads_that_give_other_bits_are_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(threads, "LINES", (threads.Line("xor", "momentum", 64, 20),))
+    monkeypatch.setattr(threads, "measured", lambda sweep, count: (1.0 / count, f"bits of {count}"))
+    assert main(["threads", "run", "--most", "3", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "3 threads over one: xor 3.00x; THREADS GIVE OTHER BITS" in said
+
+
+def test_what_there_is_no_time_for_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(threads, "LINES", (threads.Line("xor", "momentum", 64, 20),))
+    assert main(["threads", "run", "--most", "2", "--seconds", "0", "--out", str(tmp_path)]) == 0
+    assert "xor not run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("most", ["0", "x"])
+def test_a_number_of_threads_that_cannot_be_is_refused(most, capsys):
+    with pytest.raises(SystemExit):
+        main(["threads", "run", "--most", most])
+    assert "--most" in capsys.readouterr().err
