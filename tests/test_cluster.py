@@ -19,7 +19,7 @@ from gdsim.store.places import UnreachableError
 from gdsim.sweep.cluster import client as on_client, driver as on_cluster, worker as on_workers
 from gdsim.sweep.cluster.client import connected, dashboard_of
 from gdsim.sweep.cluster.deployment import Local
-from gdsim.sweep.execution import threads as on_threads
+from gdsim.sweep.execution import places
 from gdsim.sweep.execution.executor import FailingError, UnfinishedError
 from gdsim.sweep.survey import survey
 from gdsim.sweep.sweep import read_experiment
@@ -239,15 +239,15 @@ def test_chunks_that_fail_on_threads_are_set_aside(sweep, whole, monkeypatch, tm
             raise ArithmeticError("the sum does not add up")
         return train(setting, batch, *rest)
 
-    train = on_threads.train_batch
-    monkeypatch.setattr(on_threads, "train_batch", broken)
+    train = places.train_batch
+    monkeypatch.setattr(places, "train_batch", broken)
     with pytest.raises(UnfinishedError, match="failed 3 times each"):
         sweep.run(out=tmp_path / "out", threads=1, **CUT)
     failed = survey(tmp_path / "out").failed_chunks
     assert len(tried) == 3 * len(failed)
     with pytest.raises(ArithmeticError):
         sweep.run(threads=1, **CUT)
-    monkeypatch.setattr(on_threads, "train_batch", train)
+    monkeypatch.setattr(places, "train_batch", train)
     sweep.run(out=tmp_path / "out", **CUT)
     assert shards(tmp_path / "out") == shards(whole)
 

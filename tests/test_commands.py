@@ -278,7 +278,7 @@ def test_after_compile_a_run_compiles_nothing(tmp_path, monkeypatch):
 
 def test_a_short_last_chunk_has_kernels_of_its_own(monkeypatch):
     prepared = []
-    monkeypatch.setattr(compiling, "prepare", lambda work, *_: prepared.append(work.setting.is_written_out))
+    monkeypatch.setattr(compiling, "prepare", lambda place, work, *_: prepared.append(work.setting.is_written_out))
     monkeypatch.setattr(compiling, "_begin", lambda plan, work: None)
     problem = gd.MLP(gd.datasets.load("moons"), hidden=[6])
     sweep = gd.Sweep(problem=problem, optimizer=gd.SGD(lr=0.1), starts=1300, steps=1000, batch=16)

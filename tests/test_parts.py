@@ -87,15 +87,15 @@ def test_a_part_whose_chunks_always_fail_ends_with_a_code_of_its_own(sweep, tmp_
 
     Then, mended, the part is finished.
     """
-    from gdsim.sweep.execution import threads
+    from gdsim.sweep.execution import places
 
     def broken(setting, batch, *rest):
         if batch.start[0] == 0:
             raise ArithmeticError("the sum does not add up")
         return train(setting, batch, *rest)
 
-    train = threads.train_batch
-    monkeypatch.setattr(threads, "train_batch", broken)
+    train = places.train_batch
+    monkeypatch.setattr(places, "train_batch", broken)
     (tmp_path / "booth.toml").write_text(FILE)
     command = ("run", "booth.toml", "--part", "1/2", "--chunk-seconds", 1e-5)
     code, out, _ = gdsim(*command, folder=tmp_path, patched=True)
@@ -105,7 +105,7 @@ def test_a_part_whose_chunks_always_fail_ends_with_a_code_of_its_own(sweep, tmp_
     with pytest.raises(FailingError, match="failed 1 time each"):
         sweep.run(out=tmp_path / "results" / "booth", part=(1, 2), attempts=1, **CUT)
     assert gdsim("status", "results/booth", folder=tmp_path)[0] == 3
-    monkeypatch.setattr(threads, "train_batch", train)
+    monkeypatch.setattr(places, "train_batch", train)
     assert gdsim(*command, folder=tmp_path)[0] == 0
 
 

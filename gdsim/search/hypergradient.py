@@ -18,6 +18,7 @@ from gdsim.sweep.results.dataset import concatenated, coordinates_of, runs_datas
 from gdsim.sweep.results.reading import Dataset
 from gdsim.sweep.run.inmemory import run_in_memory
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
+from gdsim.sweep.run.placing import placed
 from gdsim.sweep.sweep import Sweep
 from gdsim.variables import DIFFERENTIATED, NUMBER, VARIABLES, derivative_name
 from gdsim.words import checked_word, count_of, given
@@ -177,7 +178,7 @@ class _Descending:
         plan = self.plan._replace(cells=self.numbers.cells_at(self.trial))
         runs = (np.arange(plan.starts)[:, None] * len(plan.cells) + mine).ravel()
         with shown(False) as listener:
-            result = run_in_memory(self.sweep, plan, runs, RunOptions(self.threads), listener)
+            result = run_in_memory(self.sweep, plan, runs, placed(plan, RunOptions(self.threads)), listener)
         self.run_steps += int(result.steps_taken.sum())
         found = {str(n): v.values for n, v in result.data_vars.items() if v.dims[0] == "run" and n != "parameter_count"}
         return {n: v.reshape(plan.starts, len(mine), *v.shape[1:]) for n, v in found.items()}

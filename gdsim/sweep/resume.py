@@ -20,6 +20,7 @@ from gdsim.sweep.results.dataset import sweep_behind
 from gdsim.sweep.results.reading import Dataset, Result, check_result
 from gdsim.sweep.run.inmemory import run_in_memory
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
+from gdsim.sweep.run.placing import placed
 
 if TYPE_CHECKING:
     import xarray
@@ -58,11 +59,10 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
     if reason := why_not_whole_epochs(sweep, sweep.steps, lambda: [result]):
         raise ValueError(reason)
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
-    train = Continuation(ResultEnds(result), sweep.steps).train
+    train, plan = Continuation(ResultEnds(result), sweep.steps).train, _plan_from(longer, sweep.steps, lanes)
+    where = placed(plan, RunOptions(checked_count(threads, "threads"), lanes))
     with shown(progress) as listener:
-        return run_in_memory(
-            longer, _plan_from(longer, sweep.steps, lanes), result.run.values, RunOptions(checked_count(threads, "threads"), lanes), listener, train
-        )
+        return run_in_memory(longer, plan, result.run.values, where, listener, train)
 
 
 def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, threads: int, progress: Wish = None) -> Dataset:
@@ -73,9 +73,10 @@ def continue_with(result: "xarray.Dataset", sweep: Experiment, *, began: int, th
     whose checkpoints begin at `began`.
     """
     alive = result.run.values[result.status.values != Status.DIVERGED]
-    train = Continuation(ResultEnds(result.drop_vars(OF_STOPS, errors="ignore")), began).train_all
+    train, plan = Continuation(ResultEnds(result.drop_vars(OF_STOPS, errors="ignore")), began).train_all, _plan_from(sweep, began)
+    where = placed(plan, RunOptions(threads))
     with shown(progress) as listener:
-        return run_in_memory(sweep, _plan_from(sweep, began), alive, RunOptions(threads), listener, train)
+        return run_in_memory(sweep, plan, alive, where, listener, train)
 
 
 def _plan_from(sweep: Experiment, began: int, lanes: int | None = None) -> Plan:

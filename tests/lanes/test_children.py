@@ -159,9 +159,9 @@ def test_where_no_process_can_be_had_all_is_made_here(monkeypatch):
 def test_there_are_no_more_than_cores_or_memory_allow(monkeypatch):
     monkeypatch.setattr(threads, "usable_cores", lambda: 4)
     monkeypatch.setattr(threads, "usable_memory", lambda: 2**32)
-    assert [threads.children_for([], count).processes for count in (1, 3, 100)] == [1, 3, 4]
+    assert [threads.children_for([], None, count).processes for count in (1, 3, 100)] == [1, 3, 4]
     monkeypatch.setattr(threads, "usable_memory", lambda: 2**30)
-    assert threads.children_for([], 100).processes == 2
+    assert threads.children_for([], None, 100).processes == 2
 
 
 def test_there_are_none_while_a_module_is_imported(monkeypatch):

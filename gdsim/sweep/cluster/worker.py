@@ -18,8 +18,9 @@ from gdsim.lanes.machine import gdsim_sources
 from gdsim.store.folder import Store
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
+from gdsim.sweep.execution.places import Place, Processors, Trainer, prepare, train_from_start
 from gdsim.sweep.execution.progress import Tally, tally_of
-from gdsim.sweep.execution.threads import Trainer, batches_of, gathering_of, prepare, train_from_start
+from gdsim.sweep.execution.threads import gathering_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.folder.chunks import keep
 from gdsim.sweep.folder.stored import experiment_in
@@ -75,7 +76,10 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Exp
     return sweep, plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
 
 
-_local = threading.local()
+@functools.lru_cache(maxsize=1)
+def _place(lanes: int | None) -> Place:
+    """Where a worker trains: each of its threads has working memory of its own."""
+    return Processors(1, lanes)
 
 
 def train_chunks(
@@ -142,15 +146,14 @@ def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Conti
 
 def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Receipt, Any]:
     """(what is said of a chunk, its results), trained batch by batch in this thread."""
-    if not hasattr(_local, "workspaces"):
-        _local.workspaces = {}
-    works = batches_of(plan, chunk, lanes, None, 1)
+    place = _place(lanes)
+    works = place.works_of(plan, chunk)
     gathering = gathering_of(plan, chunk, works)
     seconds = 0.0
     for work in works:
-        prepare(work)
+        prepare(place, work)
         batch, began = work.batch(plan), time.perf_counter()
-        columns = trainer(work, batch, _local.workspaces, None)
+        columns = trainer(place.training(work, None, lambda _: None), work, batch)
         seconds += time.perf_counter() - began
         gathering.count_in(tally_of(columns))
         gathering.put(work, batch, columns)

@@ -2,7 +2,6 @@
 stopped.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,12 +9,12 @@ import msgspec
 import numpy as np
 
 from gdsim.kernels.team_memory import NOTED
-from gdsim.population import Batch, Setting, train_batch
+from gdsim.population import Batch, Setting
 from gdsim.population.columns import columns_of, validated_of, with_state_names
 from gdsim.population.looks import epochs_of, has_own_look
 from gdsim.stops import BUDGET, REASONS, Diverged
 from gdsim.store.shards import Shard
-from gdsim.sweep.execution.threads import Work
+from gdsim.sweep.execution.places import Columns, Train, Work
 from gdsim.sweep.experiment.cells import identities_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Chunk, Plan
@@ -25,8 +24,6 @@ from gdsim.variables import STATES_OF_TEAMS, WORDS, variable
 
 if TYPE_CHECKING:
     import xarray
-
-Columns = dict[str, np.ndarray]
 
 
 class Ends(Protocol):
@@ -143,7 +140,7 @@ class Continuation:
         ends |= {n: ends[n][:, *map(slice, kinds[n].shape)] for n in STATES_OF_TEAMS if n in kinds and n in ends}
         return {n: v.astype(kinds[n].dtype, copy=False) if n in kinds and v.dtype.kind == "f" else v for n, v in ends.items()}
 
-    def train(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
+    def train(self, train: Train, work: Work, batch: Batch) -> Columns:
         """The columns of a batch's runs: those that had used up their steps go on, the others stay as they
         were.
         """
@@ -157,7 +154,7 @@ class Continuation:
             return held
         setting = work.setting._replace(began=self.steps)
         ends = {name: values[going] for name, values in held.items()}
-        more = train_batch(setting, batch.part(going), work.width, workspaces, stopping, ends).columns
+        more = train(setting, batch.part(going), ends)
         first = 0 if self.steps in work.setting.checkpoints else 1  # which a stop may have left out where it ended a run after the last step
         own = np.searchsorted(work.setting.checkpoints, setting.checkpoints[first:])
         for name, values in more.items():
@@ -171,8 +168,8 @@ class Continuation:
                 held[name][going] = values
         return held
 
-    def train_all(self, work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> Columns:
+    def train_all(self, train: Train, work: Work, batch: Batch) -> Columns:
         """The columns of a batch's runs, which go on whatever has ended them, and of which nothing else is
         kept.
         """
-        return train_batch(work.setting, batch, work.width, workspaces, stopping, self.ends_of(batch, work.setting)).columns
+        return train(work.setting, batch, self.ends_of(batch, work.setting))

@@ -35,7 +35,7 @@ class FailureKind(enum.StrEnum):
     UNREAD = "unread"  # by the folder, that a worker read
     UNWRITTEN = "unwritten"  # by the folder, into which a worker wrote
     LOST = "lost"  # with its worker, scheduler or task
-    REFUSED = "refused"  # by a worker or the folder
+    REFUSED = "refused"  # by a worker, the folder or a device
 
 
 class Failure(NamedTuple):

@@ -7,98 +7,42 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from gdsim.lanes.announcing import announcing
-from gdsim.lanes.children import Children, helped_by
+from gdsim.devices import DeviceError
+from gdsim.lanes.children import Children
 from gdsim.lanes.compiler import Bound, leave_in_cache
-from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
-from gdsim.population.recorded_sharpness import prepare_sharpness
+from gdsim.population import Batch
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
+from gdsim.sweep.execution.places import Place, Trainer, Work, prepare, train_from_start, works_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
-from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
 
-
-class Work(NamedTuple):
-    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first`
-    among those that are trained.
-    """
-
-    chunk: Chunk
-    setting: Setting
-    rows: np.ndarray | range
-    values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
-    width: int
-    first: int
-
-    def batch(self, plan: Plan) -> Batch:
-        """The runs."""
-        return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
-
-
-def batches_of(plan: Plan, chunk: Chunk, lanes: int | None, chosen: np.ndarray | None, threads: int) -> list[Work]:
-    """A chunk's runs in batches: many for each lane, yet some for every thread."""
-    rows: Any = range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
-    count = len(rows)
-    setting = for_runs(plan.groups[chunk.group].setting, count)
-    width = lanes or lanes_for(setting, -(-count // threads), threads)
-    size = runs_together(setting, width, count, threads)
-    values = [plan.cells[c].numbers() for c in chunk.cells]
-    return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, count, size)]
-
-
-def train_from_start(work: Work, batch: Batch, workspaces: dict[Any, Any], stopping: threading.Event | None = None) -> dict[str, np.ndarray]:
-    """The columns of a batch's runs, from their starts to their ends."""
-    return train_batch(work.setting, batch, work.width, workspaces, stopping).columns
-
-
-def works_of(plan: Plan, chunks: Iterable[Chunk], lanes: int | None, threads: int, chosen: np.ndarray | None = None) -> Iterator[Work]:
-    """A batch of the chunks of each structure and size."""
-    for chunk in {(c.group, c.size): c for c in chunks}.values():
-        yield batches_of(plan, chunk, lanes, chosen, threads)[0]
-
-
-# How the runs of a batch are trained: from a thread's working memory, and an event that asks to stop.
-Trainer = Callable[[Work, Batch, dict[Any, Any], threading.Event | None], dict[str, np.ndarray]]
-_compiling = threading.Lock()
 CHILD_BYTES = 2**29  # of memory, for a process that compiles
 
 
-def prepare(work: Work, announce: Callable[[str], None] | None = None, children: Children | None = None) -> None:
-    """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled.
-
-    Meanwhile `children` compile others.
-    """
-    with _compiling, announcing(announce), helped_by(children):
-        kernels_for(work.setting, work.width).prepare()
-        if work.setting.record.sharpness:
-            prepare_sharpness(work.setting)
-
-
-def children_for(works: Iterable[Work], threads: int, check: Callable[[], None] = lambda: None) -> Children:
+def children_for(works: Iterable[Work], place: Place, threads: int, check: Callable[[], None] = lambda: None) -> Children:
     """Processes that compile the kernels of works, as many as threads will train, where there are so many cores
     and memory suffices.
 
     While one is waited for, `check` may raise.
     """
-    return Children(min(threads, usable_cores(), usable_memory() // CHILD_BYTES), _wanted(works), leave_in_cache, check)
+    return Children(min(threads, usable_cores(), usable_memory() // CHILD_BYTES), _wanted(works, place), leave_in_cache, check)
 
 
-def _wanted(works: Iterable[Work]) -> Iterator[Sequence[Bound]]:
+def _wanted(works: Iterable[Work], place: Place) -> Iterator[Sequence[Bound]]:
     """The kernels of each work, but for those that cannot even be described, which is said where they are
     needed.
     """
     for work in works:
         with contextlib.suppress(Exception):
-            yield kernels_for(work.setting, work.width).wanted
+            yield place.wanted(work)
 
 
 class Gathering:
@@ -198,8 +142,7 @@ class Threads:
     def __init__(
         self,
         plan: Plan,
-        threads: int,
-        lanes: int | None,
+        place: Place,
         progress: Progress,
         todo: Sequence[Chunk],
         *,
@@ -207,20 +150,19 @@ class Threads:
         trainer: Trainer = train_from_start,
         keep: Callable[[Chunk, Any], object] | None = None,
     ) -> None:
-        self.plan, self.threads, self.lanes, self.progress = plan, threads, lanes, progress
+        self.plan, self.place, self.progress = plan, place, progress
         self.chosen, self.trainer, self.keep = chosen, trainer, keep
-        self.local = threading.local()
         self.stopping = threading.Event()
-        self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="gdsim")
+        self.pool = concurrent.futures.ThreadPoolExecutor(place.threads, thread_name_prefix="gdsim")
         self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.going: set[concurrent.futures.Future[None]] = set()
         self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
-        self.children = children_for(works_of(plan, todo, lanes, threads, chosen), threads, progress.raise_if_interrupted)
+        self.children = children_for(works_of(plan, todo, place, chosen), place, place.threads, progress.raise_if_interrupted)
 
     def room(self, waiting: int) -> int:
         """One chunk, if it would keep a thread busy."""
         self.going = {f for f in self.going if not f.done()}
-        return int(len(self.going) < 4 * self.threads)
+        return int(len(self.going) < 4 * self.place.threads)
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
         """Compiles what chunks need, and gives their batches to the threads."""
@@ -228,12 +170,12 @@ class Threads:
             self._begin(chunk)
 
     def _begin(self, chunk: Chunk) -> None:
-        works = batches_of(self.plan, chunk, self.lanes, self.chosen, self.threads)
+        works = self.place.works_of(self.plan, chunk, self.chosen)
         gathering = gathering_of(self.plan, chunk, works)
         self.open.add(gathering)
         try:
             began = time.perf_counter()
-            prepare(works[0], self.progress.say, self.children)
+            prepare(self.place, works[0], self.progress.say, self.children)
             self.progress.message = ""
             self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
         except Exception as error:
@@ -263,8 +205,6 @@ class Threads:
         if gathering.failed or self.stopping.is_set():
             return
         try:
-            if not hasattr(self.local, "workspaces"):
-                self.local.workspaces = {}
             batch = work.batch(self.plan)
             columns = self._timed(work, batch)
             if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
@@ -273,6 +213,8 @@ class Threads:
                 self._finish(gathering)
         except InterruptedTrainingError:
             return
+        except DeviceError as error:  # as it would every other chunk's
+            self._fail(gathering, FailureKind.REFUSED, error)
         except Exception as error:
             self._fail(gathering, FailureKind.RAISED, error)
 
@@ -281,7 +223,7 @@ class Threads:
         remaining, now, thread = self.progress.remaining, None, threading.get_ident()
         remaining.begin(thread, work.chunk.group, len(work.rows), time.perf_counter())
         try:
-            columns = self.trainer(work, batch, self.local.workspaces, self.stopping)
+            columns = self.trainer(self.place.training(work, self.stopping, self.progress.say), work, batch)
             now = time.perf_counter()
         finally:
             remaining.leave(thread, now)

@@ -2,6 +2,7 @@
 Dataset.
 
 options    how it is trained: what was chosen, checked
+placing    where it is trained
 inmemory   runs that are kept nowhere
 infolder   what a folder lacks
 entry      which of the two it is

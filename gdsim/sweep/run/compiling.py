@@ -12,7 +12,8 @@ from gdsim.lanes.compiler import check_compiler, compilations
 from gdsim.lanes.kernel_folder import ENDING, machine_folder, private_folder
 from gdsim.population.summary import Table
 from gdsim.population.training import InterruptedTrainingError, train_batch
-from gdsim.sweep.execution.threads import Work, children_for, prepare, works_of
+from gdsim.sweep.execution.places import Processors, Work, prepare, works_of
+from gdsim.sweep.execution.threads import children_for
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
@@ -43,11 +44,12 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
     checked_count(options.threads, "threads")
     folder = private_folder()
     plan, began, before = plan_of(sweep, options.chunk_seconds, options.lanes), time.perf_counter(), len(compilations)
-    found = works_of(plan, plan.chunks, options.lanes, 1 if by_workers else options.thread_count)
+    place = Processors(1 if by_workers else options.thread_count, options.lanes)
+    found = works_of(plan, plan.chunks, place)
     works = {(work.chunk.group, work.width, work.setting.is_written_out): work for work in found}
-    with contextlib.closing(children_for(works.values(), options.thread_count)) as children:
+    with contextlib.closing(children_for(works.values(), place, options.thread_count)) as children:
         for work in works.values():
-            prepare(work, announce, children)
+            prepare(place, work, announce, children)
             _begin(plan, work)
     unkept = [digest for digest in compilations[before:] if not (machine_folder(folder) / f"{digest}{ENDING}").exists()]
     if unkept:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from gdsim.lanes.compiler import check_compiler
 from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import plan_of
 from gdsim.sweep.run.inmemory import run_in_memory
 from gdsim.sweep.run.options import RunOptions, check_options, check_stored, check_unedited, checked_runs
+from gdsim.sweep.run.placing import placed
 
 if TYPE_CHECKING:
     import xarray
@@ -26,9 +26,9 @@ def run_sweep(sweep: Experiment, options: RunOptions, *, out: str | os.PathLike[
     chosen = checked_runs(runs, plan)
     check_options(options, plan, chosen, stores=False)
     beside = plan.result_bytes if chosen is None else plan.result_bytes * len(chosen) // plan.runs
-    options = options._replace(threads=fitting_threads(plan, options.threads, beside))
+    where = placed(plan, options, beside)
     with shown(progress) as listener:
-        return run_in_memory(sweep, plan, chosen, options, listener)
+        return run_in_memory(sweep, plan, chosen, where, listener)
 
 
 def _stored(sweep: Experiment, options: RunOptions, out: str | os.PathLike[str], runs: object, progress: Wish, mix: bool) -> "xarray.Dataset":

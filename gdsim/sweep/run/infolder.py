@@ -17,8 +17,9 @@ from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.display import Listener
 from gdsim.sweep.execution.executor import Executor, FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.execution.heartbeat import beating
+from gdsim.sweep.execution.places import train_from_start
 from gdsim.sweep.execution.progress import Progress, Tally
-from gdsim.sweep.execution.threads import Threads, train_from_start
+from gdsim.sweep.execution.threads import Threads
 from gdsim.sweep.execution.time_left import remaining_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.from_table import SomeExperiment
@@ -26,10 +27,10 @@ from gdsim.sweep.folder.admission import check, create, in_its_form
 from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
 from gdsim.sweep.planning.job_parts import chunks_of
-from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.run.options import RunOptions
+from gdsim.sweep.run.placing import placed
 from gdsim.words import count_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         found = store.find(verify=True)
         todo = missing_chunks(plan, found.shards, chunks_of(plan, options.part))
         if todo and options.client is None:
-            options = options._replace(threads=fitting_threads(plan, options.threads))
+            options = options._replace(where=placed(plan, options))
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
             store.quarantine(damage.file)
@@ -89,8 +90,10 @@ def _train_missing(
     if kept is not sweep:  # the workers of a cluster know the folder's own plan
         whole = plan_of(kept, options.chunk_seconds, options.lanes)
         todo = placed_in(whole, plan, todo)
-    progress = Progress(runs, listener, remaining_of(whole, todo, options.thread_count))
+    progress = Progress(runs, listener, remaining_of(whole, todo, options.where.place.threads if options.where else options.thread_count))
     progress.add(Tally(runs=runs - sum(c.size for c in todo)))
+    if options.where is not None and options.where.reason:
+        progress.say(options.where.reason)
     progress.chunks, progress.chunks_missing = len(chunks), len(todo)
     steps = store.earlier_steps()
     earlier = Continuation(StoredEnds(kept, whole, shards, steps), steps) if todo and steps else None
@@ -129,9 +132,9 @@ def _executor(
     sweep: Experiment, plan: Plan, todo: list[Chunk], store: Store, options: RunOptions, progress: Progress, earlier: Continuation | None
 ) -> Executor:
     """What trains chunks into a folder: from the start, or from where earlier runs ended."""
-    if options.client is None:
+    if options.where is not None:
         keeping = functools.partial(keep, store, plan)
-        return Threads(plan, options.thread_count, options.lanes, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
+        return Threads(plan, options.where.place, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
     job = Training.of(sweep, plan, store, options.lanes, earlier.steps if earlier else None)
     return Cluster(options.client, job, progress)
 

@@ -7,6 +7,7 @@ import numpy as np
 from gdsim.axes import checked_whole
 from gdsim.rules import RULES
 from gdsim.schedules import SCHEDULES
+from gdsim.sweep.execution.places import Placed
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import outer_rules
 from gdsim.sweep.planning.job_parts import PlanPart
@@ -25,6 +26,7 @@ class RunOptions(NamedTuple):
     part: PlanPart | None = None  # of the plan, which alone is trained
     dask_throughout: bool = True  # whether small curves from a folder are Dask arrays, too
     imports: tuple[str, ...] = ()  # modules that the caller needs when training has ended
+    where: Placed | None = None  # where this process trains, once that is known
 
     @property
     def thread_count(self) -> int:

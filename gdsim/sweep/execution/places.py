@@ -1,0 +1,143 @@
+"""Where runs are trained: by processors, or by a device. A place cuts a chunk into batches, makes the kernels of each ready,
+and trains it; wherever that is, a run's results are the same bits.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gdsim.lanes.announcing import announcing
+from gdsim.lanes.children import Children, helped_by
+from gdsim.lanes.compiler import Bound
+from gdsim.population import Batch, Setting, train_batch
+from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
+from gdsim.population.recorded_sharpness import prepare_sharpness
+from gdsim.sweep.planning.memory import runs_together
+from gdsim.sweep.planning.plan import Chunk, Plan
+
+Columns = dict[str, np.ndarray]
+# What trains runs of a setting, from their starts, or from their earlier ends where it is given these.
+Train = Callable[[Setting, Batch, Columns | None], Columns]
+
+
+class Work(NamedTuple):
+    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first`
+    among those that are trained.
+    """
+
+    chunk: Chunk
+    setting: Setting
+    rows: np.ndarray | range
+    values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
+    width: int
+    first: int
+
+    def batch(self, plan: Plan) -> Batch:
+        """The runs."""
+        return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
+
+
+# How the runs of a batch get their columns, by what trains them.
+Trainer = Callable[[Train, Work, Batch], Columns]
+
+
+def train_from_start(train: Train, work: Work, batch: Batch) -> Columns:
+    """The columns of a batch's runs, from their starts to their ends."""
+    return train(work.setting, batch, None)
+
+
+class Place(Protocol):
+    """Where runs are trained."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads of this process train batches at a time."""
+        ...
+
+    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
+        """A chunk's runs, or those that are chosen, in batches."""
+        ...
+
+    def wanted(self, work: Work) -> Sequence[Bound]:
+        """The kernels of processors that a batch needs, which other processes may compile."""
+        ...
+
+    def prepare(self, work: Work) -> None:
+        """Makes the kernels of a batch, if they are not there yet."""
+        ...
+
+    def training(self, work: Work, stopping: threading.Event | None, say: Callable[[str], object]) -> Train:
+        """What trains runs of a batch in this thread, and says what there is to be said of it. Once `stopping` is set, it
+        raises InterruptedTrainingError.
+        """
+        ...
+
+
+class Placed(NamedTuple):
+    """Where runs are trained."""
+
+    place: Place
+    reason: str = ""  # why there, where nobody has chosen it
+
+
+class Processors:
+    """So many threads of this process, in packs of so many lanes if they are given."""
+
+    def __init__(self, threads: int, lanes: int | None) -> None:
+        self.threads, self.lanes = threads, lanes
+        self._local = threading.local()
+
+    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
+        """As of `Place`: many runs for each lane, yet some for every thread."""
+        rows = rows_of(plan, chunk, chosen)
+        setting = for_runs(plan.groups[chunk.group].setting, len(rows))
+        width = self.lanes or lanes_for(setting, -(-len(rows) // self.threads), self.threads)
+        return batches_of(plan, chunk, setting, rows, width, runs_together(setting, width, len(rows), self.threads))
+
+    def wanted(self, work: Work) -> Sequence[Bound]:
+        """As of `Place`."""
+        return kernels_for(work.setting, work.width).wanted
+
+    def prepare(self, work: Work) -> None:
+        """As of `Place`."""
+        kernels_for(work.setting, work.width).prepare()
+        if work.setting.record.sharpness:
+            prepare_sharpness(work.setting)
+
+    def training(self, work: Work, stopping: threading.Event | None, say: Callable[[str], object]) -> Train:
+        """As of `Place`: a thread keeps its working memory from batch to batch."""
+        if not hasattr(self._local, "workspaces"):
+            self._local.workspaces = {}
+        workspaces: dict[Any, Any] = self._local.workspaces
+        return lambda setting, batch, earlier: train_batch(setting, batch, work.width, workspaces, stopping, earlier).columns
+
+
+def rows_of(plan: Plan, chunk: Chunk, chosen: np.ndarray | None) -> np.ndarray | range:
+    """The rows of a chunk's runs, or of those that are chosen."""
+    return range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
+
+
+def batches_of(plan: Plan, chunk: Chunk, setting: Setting, rows: np.ndarray | range, width: int, size: int) -> list[Work]:
+    """Rows of a chunk in batches of so many runs."""
+    values = [plan.cells[c].numbers() for c in chunk.cells]
+    return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, len(rows), size)]
+
+
+def works_of(plan: Plan, chunks: Iterable[Chunk], place: Place, chosen: np.ndarray | None = None) -> Iterator[Work]:
+    """A batch of the chunks of each structure and size."""
+    for chunk in {(c.group, c.size): c for c in chunks}.values():
+        yield place.works_of(plan, chunk, chosen)[0]
+
+
+_compiling = threading.Lock()
+
+
+def prepare(place: Place, work: Work, announce: Callable[[str], None] | None = None, children: Children | None = None) -> None:
+    """Makes the kernels of a batch, if they are not there yet; `announce` is told what is being compiled.
+
+    Meanwhile `children` compile others.
+    """
+    with _compiling, announcing(announce), helped_by(children):
+        place.prepare(work)
