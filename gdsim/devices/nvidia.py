@@ -7,7 +7,6 @@ with a GPU runs kernels that were compiled elsewhere without any package more.
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +108,7 @@ class Device:
             kind = OutOfDeviceMemoryError if code == OUT_OF_MEMORY else DeviceError
             raise kind(f"{(text.value or b'').decode() if is_known else f'error {code}'} in {name}")
 
-    def _call(self, name: str, *arguments: Any) -> None:
+    def call(self, name: str, *arguments: Any) -> None:
         """Calls a function that works on the device that is the thread's current one, as which others may have set theirs."""
         self._checked("cuCtxSetCurrent", self._context)
         self._checked(name, *arguments)
@@ -117,32 +116,36 @@ class Device:
     def free_memory(self) -> int:
         """Bytes that nobody has."""
         free, whole = ctypes.c_size_t(), ctypes.c_size_t()
-        self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(whole))
+        self.call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(whole))
         return free.value
 
     def allocate(self, size: int) -> Address:
         """Memory of so many bytes, from a multiple of 256 on. Raises OutOfDeviceMemoryError."""
         address = ctypes.c_uint64()
-        self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
+        self.call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         return address.value
 
     def free(self, address: Address) -> None:
         """Gives memory back, when kernels that work on it have ended."""
-        self._call("cuMemFree_v2", ctypes.c_uint64(address))
+        self.call("cuMemFree_v2", ctypes.c_uint64(address))
 
-    def copy_in(self, address: Address, array: np.ndarray) -> None:
-        """Copies a contiguous array into the device's memory."""
-        self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(address), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes))
+    def pinned(self, size: int) -> np.ndarray:
+        """So many bytes of the host's memory, which copies go to and from at full speed, beside kernels. Raises
+        OutOfDeviceMemoryError.
+        """
+        address = ctypes.c_void_p()
+        self.call("cuMemHostAlloc", ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_uint(0))
+        return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), (size,))
 
-    def copy_out(self, array: np.ndarray, address: Address) -> None:
-        """Copies the device's memory into a contiguous array."""
-        self._call("cuMemcpyDtoH_v2", ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(address), ctypes.c_size_t(array.nbytes))
+    def unpin(self, pinned: np.ndarray) -> None:
+        """Gives such memory back, when nothing is copied to or from it any more. It is not there then."""
+        self.call("cuMemFreeHost", ctypes.c_void_p(pinned.ctypes.data))
 
     def load(self, compiled: Compiled) -> Any:
-        """A kernel as `resident_blocks` and `launch` take it; it stays loaded for as long as the process lives."""
+        """A kernel as `resident_blocks` and `Stream.launch` take it; it stays loaded for as long as the process lives."""
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cuModuleLoadData", ctypes.byref(module), ctypes.c_char_p(compiled.cubin))
-        self._call("cuModuleGetFunction", ctypes.byref(function), module, ctypes.c_char_p(compiled.entry.encode()))
+        self.call("cuModuleLoadData", ctypes.byref(module), ctypes.c_char_p(compiled.cubin))
+        self.call("cuModuleGetFunction", ctypes.byref(function), module, ctypes.c_char_p(compiled.entry.encode()))
         return function
 
     def resident_blocks(self, function: Any, threads: int) -> int:
@@ -150,16 +153,5 @@ class Device:
         registers for.
         """
         blocks = ctypes.c_int()
-        self._call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), function, ctypes.c_int(threads), ctypes.c_size_t(0))
+        self.call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), function, ctypes.c_int(threads), ctypes.c_size_t(0))
         return blocks.value * self.info.multiprocessors
-
-    def launch(self, function: Any, blocks: int, threads: int, words: Sequence[int]) -> None:
-        """Begins a kernel with arguments of 64 bits each."""
-        values = [ctypes.c_uint64(word) for word in words]
-        arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        grid = [ctypes.c_uint(count) for count in (blocks, 1, 1, threads, 1, 1)]
-        self._call("cuLaunchKernel", function, *grid, ctypes.c_uint(0), ctypes.c_void_p(0), arguments, ctypes.c_void_p(0))
-
-    def wait(self) -> None:
-        """Waits until all kernels have ended. Raises DeviceError for one that failed."""
-        self._call("cuCtxSynchronize")

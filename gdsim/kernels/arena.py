@@ -4,7 +4,7 @@ All of it is one block. What warps have of their own is made once on the host, i
 `stride` apart, so that a thousand warps cost the host what one does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +49,11 @@ def arrays_of(value: Any) -> Iterator[np.ndarray]:
         yield value
 
 
+def zeros_of(size: int) -> np.ndarray:
+    """So many bytes."""
+    return zeros(size, np.uint8)
+
+
 class Arena:
     """A block of a device's memory as it will be.
 
@@ -70,19 +75,19 @@ class Arena:
         """Bytes of all copies of all regions."""
         return sum(region.stride * region.copies for region in self.regions)
 
-    def hold(self, value: Any, copies: int = 1) -> Any:
+    def hold(self, value: Any, copies: int = 1, memory: Callable[[int], np.ndarray] = zeros_of) -> Any:
         """A nested tuple with its arrays as they lie in the images: an array once, however often it stands there or was
-        held before, and those that are new in a region of their own.
+        held before, and those that are new in a region of their own, whose image `memory` gives so many bytes for.
         """
         new = {key: array for array in arrays_of(value) if (key := _key(array)) not in self._copied and key not in self._places}
         if new:
-            self._place(new, copies)
+            self._place(new, copies, memory)
         return self._held(value)
 
-    def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int) -> None:
+    def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int, memory: Callable[[int], np.ndarray]) -> None:
         """Copies arrays into a region behind all others."""
         *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in new.values()]).tolist()
-        region = Region(self.size, copies, zeros(size, np.uint8))
+        region = Region(self.size, copies, memory(size))
         self.regions.append(region)
         for (key, array), offset in zip(new.items(), offsets, strict=True):
             view = region.image[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)

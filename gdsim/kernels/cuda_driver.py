@@ -6,14 +6,13 @@ fraction of a second, between two the host looks whether it is to stop.
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.devices import Device, OutOfDeviceMemoryError
-from gdsim.kernels.arena import Arena, Region
+from gdsim.devices import Device, OutOfDeviceMemoryError, Station, Stations, Stream
+from gdsim.kernels.arena import Arena, Region, zeros_of
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda import train_packs_words
 from gdsim.kernels.job import Job
@@ -27,21 +26,21 @@ BLOCK_WARPS = 4  # of a block where there are warps for all multiprocessors
 LAUNCH_SECONDS = 0.2
 FIRST_STEPS = 16  # of the first launch, before anything is known of the kernel's speed
 FASTER = 8  # by how much a launch may have more steps than the one before it
-COPY_BYTES = 2**22  # of the copies of an image that are made at a time
 
 
 class Program(NamedTuple):
-    """A kernel that a device has loaded."""
+    """A kernel that a device has loaded, and the layouts of what it works on."""
 
     device: Device
+    kernels: Kernels
     function: Any
     resident_warps: int  # that it works on at once, a multiple of BLOCK_WARPS
 
 
-def loaded(device: Device, compiled: Compiled) -> Program:
-    """Loads a kernel, `cuda.whole_training` of a structure."""
+def loaded(device: Device, kernels: Kernels, compiled: Compiled) -> Program:
+    """Loads a kernel, `cuda.whole_training` of these."""
     function = device.load(compiled)
-    return Program(device, function, BLOCK_WARPS * device.resident_blocks(function, BLOCK_WARPS * THREADS))
+    return Program(device, kernels, function, BLOCK_WARPS * device.resident_blocks(function, BLOCK_WARPS * THREADS))
 
 
 class Layout(NamedTuple):
@@ -64,10 +63,12 @@ def warps_for(runs: int) -> int:
     return -(-runs // (BLOCK_WARPS * THREADS)) * BLOCK_WARPS
 
 
-def laid_out(job: Job, warps: int) -> Layout:
-    """The memory of some warps that train a job's runs. What they find out lies in regions of its own, which are copied back."""
+def laid_out(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_of) -> Layout:
+    """The memory of some warps that train a job's runs. What they find out lies in regions of its own, which are copied back,
+    that of the runs into the host's memory that `memory` gives.
+    """
     arena, whole = Arena(), functools.partial(np.zeros, dtype=np.int64)
-    runs = arena.hold(job.runs)
+    runs = arena.hold(job.runs, memory=memory)
     called, out = arena.hold((whole(warps), whole(warps)))
     arena.hold((job.spec, job.training_sampler, job.samplers))
     arena.hold((job.lanes.pack_steps, job.lanes.lane_steps), warps)
@@ -83,6 +84,10 @@ class Needs(NamedTuple):
     fixed: int  # whatever is trained
     run: float  # for each run
     warp: int
+
+    def size(self, runs: int, warps: int) -> float:
+        """Those of some runs and warps."""
+        return self.fixed + runs * self.run + warps * self.warp
 
 
 def needs_of(few: Job, more: Job) -> Needs:
@@ -110,41 +115,37 @@ def chunk_for(needs: Needs, runs: int, resident_warps: int, room: int) -> Chunk:
     taken = max(1, min(runs, int((free - for_warps) / needs.run)))
     blocks = int((free - taken * needs.run) / (BLOCK_WARPS * needs.warp))
     if blocks < 1:
-        least = needs.fixed + needs.run + BLOCK_WARPS * needs.warp
+        least = needs.size(1, BLOCK_WARPS)
         raise OutOfDeviceMemoryError(f"training takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
     return Chunk(taken, min(warps_for(taken), resident_warps, blocks * BLOCK_WARPS))
 
 
-@contextmanager
-def _allocated(device: Device, size: int) -> Iterator[Address]:
-    """So many bytes of a device's memory, given back at the end."""
-    address = device.allocate(size)
-    try:
-        yield address
-    finally:
-        device.free(address)
-
-
-def train_job(program: Program, kernels: Kernels, layout: Layout, check: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> tuple[int, int]:
+def train_job(
+    program: Program, layout: Layout, stations: Stations, station: Station, check: Callable[[], None], clock: Callable[[], float] = time.perf_counter
+) -> tuple[int, int]:
     """Trains the runs of a job: `layout.job.runs` has then what was found out about each. Gives the steps of all lanes, and
     those of lanes that held a run.
 
     What `check` raises between two launches ends the training. Raises OutOfDeviceMemoryError where there is no room for it.
     """
-    device, arena, job = program.device, layout.arena, layout.job
-    with _allocated(device, arena.size) as base:
-        _fill(device, kernels, layout, base)
-        _launch_until_done(program, layout, base, check, clock)
-        runs = arena.place_of(job.runs.reason).region
-        device.copy_out(runs.image, base + runs.first)
-        pack_steps, lane_steps = (arena.place_of(steps) for steps in (job.lanes.pack_steps, job.lanes.lane_steps))
-        counted = np.empty((pack_steps.region.copies, pack_steps.region.stride // 8), np.int64)
-        device.copy_out(counted, base + pack_steps.region.first)
+    arena, job, stream = layout.arena, layout.job, station.stream
+    base = station.memory(arena.size)
+    sent = _fill(stream, program.kernels, layout, base)
+    stream.wait()
+    del sent
+    with stations.turn(check):
+        _launch_until_done(program, layout, stream, base, check, clock)
+    runs = arena.place_of(job.runs.reason).region
+    stream.copy_out(runs.image, base + runs.first)
+    pack_steps, lane_steps = (arena.place_of(steps) for steps in (job.lanes.pack_steps, job.lanes.lane_steps))
+    counted = np.empty((pack_steps.region.copies, pack_steps.region.stride // 8), np.int64)
+    stream.copy_out(counted, base + pack_steps.region.first)
+    stream.wait()
     return int(counted[:, pack_steps.offset // 8].sum()) * THREADS, int(counted[:, lane_steps.offset // 8].sum())
 
 
-def _fill(device: Device, kernels: Kernels, layout: Layout, base: Address) -> None:
-    """Fills a device's memory, from `base` on, with all that warps begin with."""
+def _fill(stream: Stream, kernels: Kernels, layout: Layout, base: Address) -> np.ndarray:
+    """Fills a device's memory, from `base` on, with all that warps begin with; gives what must stay until that is done."""
     tables, called = layout.tables, layout.arena.place_of(layout.called)
     first, second = (_tables_of(kernels, layout, base, warp) for warp in (0, 1))
     warps = np.arange(tables.copies)
@@ -153,8 +154,10 @@ def _fill(device: Device, kernels: Kernels, layout: Layout, base: Address) -> No
     called.view[:] = base + tables.first + layout.arena.place_of(layout.table).offset + tables.stride * warps
     for region in layout.arena.regions:
         if region is not tables:
-            _repeat(device, region, base)
-    device.copy_in(base + tables.first, every)
+            stream.copy_in(base + region.first, region.image)
+            stream.repeat(base + region.first, region.stride, region.copies)
+    stream.copy_in(base + tables.first, every)
+    return every
 
 
 def _tables_of(kernels: Kernels, layout: Layout, base: Address, warp: int) -> np.ndarray:
@@ -164,32 +167,22 @@ def _tables_of(kernels: Kernels, layout: Layout, base: Address, warp: int) -> np
     return layout.tables.image.view(np.int64).copy()
 
 
-def _repeat(device: Device, region: Region, base: Address) -> None:
-    """Fills all copies of a region."""
-    together = min(region.copies, max(1, COPY_BYTES // region.stride))
-    images = np.tile(region.image, together) if together > 1 else region.image
-    for copy in range(0, region.copies, together):
-        count = min(together, region.copies - copy)
-        device.copy_in(base + region.first + copy * region.stride, images[: count * region.stride])
-
-
-def _launch_until_done(program: Program, layout: Layout, base: Address, check: Callable[[], None], clock: Callable[[], float]) -> None:
+def _launch_until_done(program: Program, layout: Layout, stream: Stream, base: Address, check: Callable[[], None], clock: Callable[[], float]) -> None:
     """Launches the kernel for some steps, and for more, until no warp has runs left."""
-    device, arena, warps = program.device, layout.arena, len(layout.out)
+    arena, warps = layout.arena, len(layout.out)
     called, out = (arena.address(array, base) for array in (layout.called, layout.out))
-    each = -(-warps // device.info.multiprocessors)
+    each = -(-warps // program.device.info.multiprocessors)
     block_warps = each if each < 3 else BLOCK_WARPS  # whole blocks only where every multiprocessor has warps
     steps = FIRST_STEPS
     while True:
         began = clock()
-        device.launch(program.function, warps // block_warps, block_warps * THREADS, train_packs_words(called, steps, out, warps))
-        device.wait()
-        seconds = clock() - began
-        device.copy_out(layout.out, out)
+        stream.launch(program.function, warps // block_warps, block_warps * THREADS, train_packs_words(called, steps, out, warps))
+        stream.copy_out(layout.out, out)
+        stream.wait()
         if (layout.out == DONE).all():
             return
         check()
-        steps = next_steps(steps, seconds)
+        steps = next_steps(steps, clock() - began)
 
 
 def next_steps(steps: int, seconds: float) -> int:

@@ -1,7 +1,9 @@
 """A stand-in for the library of NVIDIA's driver, whose device is the interpreter."""
 
+import collections
 import ctypes
 import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,26 +28,49 @@ ANYWHERE = (
 )
 
 
-class DriverLibrary:
-    """The functions that `gdsim.devices` calls, as ctypes would: PTX stands for machine code, and kernels run when they are
-    launched, in an order of threads that `order` draws.
+class Asked(NamedTuple):
+    """What a stream is asked to do, and the memory of the device and the host that it does it with."""
 
-    `fails` has the codes with which functions fail. Memory that is free is damaged. `seconds` go by as steps are made,
-    of which the launches' words say how many.
+    kind: str  # "in", "out", "repeat" or "kernel"
+    do: Any
+    addresses: tuple[int, ...]
+
+
+class Queue:
+    """A stream: what it is asked to do, and how much of it is done."""
+
+    def __init__(self, number):
+        self.number, self.asked, self.done, self.given = number, collections.deque(), 0, 0
+
+
+class DriverLibrary:
+    """The functions that `gdsim.devices` calls, as ctypes would: PTX stands for machine code, whose threads run in an order
+    that `order` draws.
+
+    A stream does nothing before it is waited for, as late as a device may: what is copied from is read then, and what is
+    copied to has damaged numbers until then, so that a wait that is missing is seen. `log` has what was done, with
+    the stream. Memory that is free is damaged. `fails` has the codes with which functions fail, after 700 all. `seconds` go by as steps are
+    made, of which the launches' words say how many.
     """
 
     def __init__(self, memory=2**22, multiprocessors=2, blocks=1, order=None, gpus=1, seconds_per_step=1e-3, largest=None):
         self.arena, self.memory, self.largest = Arena(memory, 2**12), memory, largest or memory
         self.multiprocessors, self.blocks, self.order, self.gpus = multiprocessors, blocks, order, gpus
         self.held, self.modules, self.launches, self.fails, self.current = {}, [], [], {}, set()
-        self.seconds, self.seconds_per_step, self.copied_in, self.on_launch = 0.0, seconds_per_step, 0, lambda: None
+        self.seconds, self.seconds_per_step, self.on_launch, self.copied_in = 0.0, seconds_per_step, lambda: None, 0
+        self.streams, self.events, self.pinned, self.gone, self.log = {}, {}, {}, [], []
+        self.dead = 0
+        self.changing, self.computing = threading.Lock(), threading.Lock()
 
     def __getattr__(self, name):
         function = getattr(type(self), name.removeprefix("cu"))
 
         def call(*arguments):
             if name in self.fails:
+                self.dead = self.fails[name] if self.fails[name] == 700 else 0
                 return self.fails[name]
+            if self.dead and name[2:] not in ANYWHERE:
+                return self.dead
             if name[2:] not in ANYWHERE and threading.get_ident() not in self.current:
                 return 201
             return function(self, *arguments) or 0
@@ -89,32 +114,117 @@ class DriverLibrary:
         self.current.add(threading.get_ident())
 
     def MemGetInfo_v2(self, free, whole):
-        free._obj.value, whole._obj.value = self.memory - self.arena.used, self.memory
+        free._obj.value, whole._obj.value = self.memory - self.taken(), self.memory
+
+    def taken(self):
+        """Bytes that are not free."""
+        return sum(room.nbytes for room in self.held.values())
 
     def MemAlloc_v2(self, address, size):
-        if size.value > min(self.largest, self.memory - self.arena.used):
-            return 2
-        room = self.arena.put(np.full(size.value, 0xA5, np.uint8))
-        self.held[room.ctypes.data], address._obj.value = room, room.ctypes.data
+        with self.changing:
+            first = self.room_for(size.value)
+            if first is None or size.value > self.largest:
+                return 2
+            room = self.arena.bytes[first : first + size.value]
+            room[:], self.arena.used = 0xA5, max(self.arena.used, first + size.value)
+            self.held[room.ctypes.data], address._obj.value = room, room.ctypes.data
         return 0
 
+    def room_for(self, size):
+        """Where so many bytes fit between those that are taken."""
+        first = 0
+        for room in sorted(self.held.values(), key=lambda room: room.ctypes.data):
+            at = room.ctypes.data - self.arena.base
+            if first + size <= at:
+                break
+            first = -(-(at + room.nbytes) // 256) * 256
+        return first if first + size <= self.memory else None
+
     def MemFree_v2(self, address):
-        self.held.pop(address.value)[:] = 0xA5
-        if not self.held:
-            self.arena.used = 0
+        self.let_go(address.value, self.held)
+
+    def MemHostAlloc(self, address, size, flags):
+        assert flags.value == 0
+        room = np.full(size.value, 0xA5, np.uint8)
+        self.pinned[room.ctypes.data], address._obj.value = room, room.ctypes.data
+        return 0
+
+    def MemFreeHost(self, address):
+        self.let_go(address.value, self.pinned)
+
+    def let_go(self, address, held):
+        """Memory with which nothing is yet to be done is damaged; it is not used again, so that who still reads it is seen."""
+        with self.changing:
+            room = held.pop(address)
+            asked = [one for queue in self.streams.values() if queue for one in queue.asked]
+            assert not any(address <= used < address + room.nbytes for one in asked for used in one.addresses), "memory is freed with which work is to be done"
+            room[:] = 0xA5
+            self.gone.append(room)
+
+    def StreamCreate(self, stream, flags):
+        assert flags.value == 1
+        with self.changing:
+            stream._obj.value = 10 + len(self.streams)
+            self.streams[stream._obj.value] = Queue(stream._obj.value)
+
+    def StreamDestroy_v2(self, stream):
+        assert not self.streams[stream.value].asked
+        self.streams[stream.value] = None
+
+    def EventCreate(self, event, flags):
+        assert flags.value == 3
+        with self.changing:
+            event._obj.value = 100 + len(self.events)
+            self.events[event._obj.value] = None
+
+    def EventDestroy_v2(self, event):
+        self.events[event.value] = None
+
+    def EventRecord(self, event, stream):
+        queue = self.streams[stream.value]
+        self.events[event.value] = queue, queue.given
+
+    def EventSynchronize(self, event):
+        queue, given = self.events[event.value]
+        while queue.done < given:
+            one, queue.done = queue.asked.popleft(), queue.done + 1
+            one.do()
+            self.log.append((one.kind, queue.number))
+
+    def ask(self, stream, kind, do, *addresses):
+        """Puts something at a stream's end."""
+        queue = self.streams[stream.value]
+        queue.asked.append(Asked(kind, do, addresses))
+        queue.given += 1
 
     def check(self, address, size):
         """Memory that is copied lies within one allocation."""
-        assert any(first <= address.value <= address.value + size.value <= first + room.nbytes for first, room in self.held.items())
+        assert any(first <= address <= address + size <= first + room.nbytes for first, room in self.held.items())
 
-    def MemcpyHtoD_v2(self, address, host, size):
-        self.check(address, size)
-        self.copied_in += size.value
-        ctypes.memmove(address.value, host.value, size.value)
+    def MemcpyHtoDAsync_v2(self, address, host, size, stream):
+        def do():
+            self.check(address.value, size.value)
+            self.copied_in += size.value
+            ctypes.memmove(address.value, host.value, size.value)
 
-    def MemcpyDtoH_v2(self, host, address, size):
-        self.check(address, size)
-        ctypes.memmove(host.value, address.value, size.value)
+        self.ask(stream, "in", do, address.value, host.value)
+
+    def MemcpyDtoHAsync_v2(self, host, address, size, stream):
+        def do():
+            self.check(address.value, size.value)
+            ctypes.memmove(host.value, address.value, size.value)
+
+        ctypes.memset(host.value, 0xA5, size.value)
+        self.ask(stream, "out", do, address.value, host.value)
+
+    def MemcpyDtoDAsync_v2(self, to, address, size, stream):
+        def do():
+            assert abs(to.value - address.value) >= size.value, "what is copied lies over where it is copied to"
+            self.check(address.value, size.value)
+            self.check(to.value, size.value)
+            ctypes.memmove(to.value, address.value, size.value)
+
+        self.ask(stream, "repeat", do, to.value, address.value)
 
     def ModuleLoadData(self, module, image):
         try:
@@ -132,12 +242,14 @@ class DriverLibrary:
         blocks._obj.value = self.blocks
 
     def LaunchKernel(self, function, x, y, z, threads, y_threads, z_threads, shared, stream, arguments, more):
-        assert (y.value, z.value, y_threads.value, z_threads.value, shared.value, stream.value, more.value) == (1, 1, 1, 1, 0, None, None)
+        assert (y.value, z.value, y_threads.value, z_threads.value, shared.value, more.value) == (1, 1, 1, 1, 0, None)
         words = [ctypes.c_uint64.from_address(place).value for place in arguments]
-        self.launches.append((x.value, threads.value, words))
-        self.modules[function.value - 1].run(self.arena, words, x.value * threads.value // 32, self.order, threads.value)
-        self.seconds += self.seconds_per_step * words[7] if len(words) > 7 else 0
-        self.on_launch()
 
-    def CtxSynchronize(self):
-        pass
+        def do():
+            with self.computing:
+                self.launches.append((x.value, threads.value, words))
+                self.modules[function.value - 1].run(self.arena, words, x.value * threads.value // 32, self.order, threads.value)
+                self.seconds += self.seconds_per_step * words[7] if len(words) > 7 else 0
+                self.on_launch()
+
+        self.ask(stream, "kernel", do, *words)

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from gdsim.devices import Device, DeviceError, DeviceInfo, NoDeviceError, OutOfDeviceMemoryError
+from gdsim.devices import Device, DeviceError, DeviceInfo, NoDeviceError, OutOfDeviceMemoryError, Stations, Stream
 from gdsim.lanes.cubins import Compiled
 from tests.cuda.driver import DriverLibrary
 from tests.cuda.test_ptx import text_of
@@ -32,29 +32,103 @@ def test_a_device_says_what_it_is():
 def test_what_was_copied_in_comes_out_on_whatever_thread():
     library = DriverLibrary()
     device = Device(library=library)
-    first, second = device.allocate(1000), device.allocate(8)
+    stream, first, second = Stream(device), device.allocate(1000), device.allocate(8)
     given, found = np.random.default_rng(0).random(125), np.zeros(124)
-    device.copy_in(first, given)
-    thread = threading.Thread(target=device.copy_out, args=(found, first + 8))
+    stream.copy_in(first, given)
+
+    def take_out():
+        stream.copy_out(found, first + 8)
+        stream.wait()
+
+    thread = threading.Thread(target=take_out)
     thread.start()
     thread.join()
     assert (found == given[1:]).all()
     assert len(library.current) == 2
+    stream.close()
     device.free(first)
     device.free(second)
     assert device.free_memory() == library.memory
 
 
+def test_a_stream_does_what_it_is_asked_in_order_and_only_its_own_is_waited_for():
+    device = Device(library=DriverLibrary())
+    one, other, where = Stream(device), Stream(device), device.allocate(64)
+    given, found, not_yet = np.arange(8.0), np.zeros(8), np.zeros(8)
+    one.copy_in(where, given)
+    other.copy_out(not_yet, where)
+    one.copy_out(found, where)
+    given[3] = 9.0
+    assert 9.0 not in found
+    one.wait()
+    assert found.tolist() == [0, 1, 2, 9, 4, 5, 6, 7]
+    assert 1.0 not in not_yet
+    other.wait()
+    assert (not_yet == found).all()
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 7, 8, 100])
+def test_memory_is_repeated_so_many_times_and_no_more(copies):
+    device = Device(library=DriverLibrary())
+    stream, where = Stream(device), device.allocate(24 * (copies + 1))
+    found = np.zeros((copies + 1, 3))
+    stream.copy_in(where, np.zeros_like(found))
+    stream.copy_in(where, np.array([1.0, 2.0, 3.0]))
+    stream.repeat(where, 24, copies)
+    stream.copy_out(found, where)
+    stream.wait()
+    assert (found[:copies] == [1, 2, 3]).all()
+    assert (found[copies] == 0).all()
+
+
 @pytest.mark.parametrize(("blocks", "threads"), [(1, 32), (3, 32), (2, 128)])
 def test_a_kernel_runs_in_all_threads_of_the_grid(blocks, threads):
     device = Device(library=DriverLibrary(multiprocessors=3, blocks=5))
-    function, count = device.load(compiled(STORES_PLACES)), blocks * threads
+    function, count, stream = device.load(compiled(STORES_PLACES)), blocks * threads, Stream(device)
     where, found = device.allocate(8 * count), np.zeros(count, np.int64)
-    device.launch(function, blocks, threads, [where, 10**12])
-    device.wait()
-    device.copy_out(found, where)
+    stream.launch(function, blocks, threads, [where, 10**12])
+    stream.copy_out(found, where)
+    stream.wait()
     assert (found == 10**12 + np.arange(count)).all()
     assert device.resident_blocks(function, 128) == 15
+
+
+def test_a_station_keeps_its_memory_for_the_next_chunk_and_gives_it_back_at_the_end():
+    library = DriverLibrary(memory=2**20)
+    device, check = Device(library=library), lambda: None
+    with Stations(device) as stations:
+        with stations.one(check) as station:
+            first, pinned = station.memory(1000), station.pinned(100)
+            assert station.memory(900) == first
+            assert station.pinned(80).ctypes.data == pinned.ctypes.data
+            with stations.one(check) as other:
+                assert other.memory(500) != first
+        with stations.one(check) as again:
+            assert again.memory(2000) > 0
+            assert library.taken() == 2500
+            assert again.pinned(101).size == 101
+    assert library.held == library.pinned == {}
+    assert [queue for queue in library.streams.values() if queue] == []
+
+
+def test_there_are_two_stations_and_one_turn_and_waiting_for_them_can_be_ended():
+    asked = []
+
+    def give_up_later():
+        asked.append(1)
+        if len(asked) > 2:
+            raise InterruptedError
+
+    with Stations(Device(library=DriverLibrary())) as stations:
+        free = lambda: None  # noqa: E731
+        with stations.one(free), stations.one(free), stations.turn(free):
+            for waits in (stations.one, stations.turn):
+                asked.clear()
+                with pytest.raises(InterruptedError), waits(give_up_later):
+                    pass
+                assert len(asked) == 3
+        with stations.one(free), stations.one(free), stations.turn(free):
+            pass
 
 
 def test_memory_that_there_is_not_is_refused():
@@ -66,7 +140,8 @@ def test_memory_that_there_is_not_is_refused():
 @pytest.mark.parametrize(
     ("name", "code", "use", "said"),
     [
-        ("cuCtxSynchronize", 700, lambda device: device.wait(), "CUDA_ERROR_ILLEGAL_ADDRESS in cuCtxSynchronize"),
+        ("cuEventSynchronize", 700, lambda device: Stream(device).wait(), "CUDA_ERROR_ILLEGAL_ADDRESS in cuEventSynchronize"),
+        ("cuMemHostAlloc", 2, lambda device: device.pinned(8), "CUDA_ERROR_OUT_OF_MEMORY in cuMemHostAlloc"),
         ("cuMemGetInfo_v2", 9999, lambda device: device.free_memory(), "error 9999 in cuMemGetInfo"),
     ],
 )

@@ -1,17 +1,22 @@
 """Training on a device by its driver, with the interpreter in the device's place: memory, launches, chunks."""
 
+import concurrent.futures
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.devices import Device, DeviceError, OutOfDeviceMemoryError
+from gdsim.devices import STATIONS, Device, DeviceError, OutOfDeviceMemoryError, Stations, Stream
+from gdsim.devices.stations import SHARE
 from gdsim.kernels import cuda as cuda_kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
 from gdsim.lanes.cubins import Compiled
-from gdsim.population.device_training import program_for, train_on_device, why_not
+from gdsim.population import device_training
+from gdsim.population.device_training import SAMPLED, program_for, train_on_device, why_not
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.setting import Tangent
 from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
@@ -39,7 +44,8 @@ def rosenbrock(compiled):
 
 
 def train(kernel, batch, library, say=pytest.fail, chosen=CHOSEN, **others):
-    return train_on_device(chosen, batch, loaded(Device(library=library), kernel), say, clock=library.clock, **others)
+    kernels = kernels_on_warps(structure_of(chosen, WARP))
+    return train_on_device(chosen, batch, loaded(Device(library=library), kernels, kernel), say, clock=library.clock, **others)
 
 
 def check(found, truth):
@@ -50,6 +56,12 @@ def check(found, truth):
 def job_of(chosen, runs):
     kernels = kernels_on_warps(structure_of(chosen, WARP))
     return job_for(chosen, kernels, prepared_for(chosen, kernels, batch_of(chosen, runs, RATES)), kernels.model(chosen.samples_per_step))
+
+
+def room_for(runs):
+    """A library whose device has room for so many runs in each station, with one block of warps."""
+    needs = needs_of(*(job_of(CHOSEN, few) for few in SAMPLED))
+    return DriverLibrary(int(STATIONS * needs.size(runs, BLOCK_WARPS) / SHARE) + 2**10)
 
 
 @pytest.mark.parametrize(("multiprocessors", "blocks", "warps", "warps_of_a_block"), [(1, 1, 4, 4), (4, 3, 8, 2), (8, 1, 8, 1)])
@@ -103,23 +115,76 @@ def test_a_sweep_that_is_stopped_ends_after_the_launch_and_gives_the_memory_back
 
 def test_ctrl_c_is_heard_between_launches(rosenbrock):
     kernel, batch, _ = rosenbrock
-    library = DriverLibrary(2**23)
+    library = DriverLibrary(2**23, seconds_per_step=LAUNCH_SECONDS)
 
     def press():
-        raise KeyboardInterrupt
+        library.on_launch = lambda: None
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     library.on_launch = press
     with pytest.raises(KeyboardInterrupt):
         train(kernel, batch, library)
-    assert library.held == {}
+    assert len(library.launches) < 4
+    assert library.held == library.pinned == {}
 
 
-def test_runs_that_have_no_room_together_are_trained_in_chunks(rosenbrock):
+def chunks_of(library, runs):
+    """How many chunks train so many runs, with the room that each has of a library's device."""
+    needs, count, room = needs_of(*(job_of(CHOSEN, few) for few in SAMPLED)), 0, int(SHARE * library.memory) // STATIONS
+    while runs:
+        runs, count = runs - chunk_for(needs, runs, BLOCK_WARPS * library.multiprocessors, room).runs, count + 1
+    return count
+
+
+def test_runs_that_have_no_room_together_are_copied_in_and_their_results_out_while_others_are_trained(rosenbrock):
+    """Who trains waits here for who copies, which takes for ever where that waits for the training."""
     kernel, batch, truth = rosenbrock
-    needs = needs_of(*(job_of(CHOSEN, runs) for runs in (64, 128)))
-    library = DriverLibrary(int((needs.fixed + 60 * needs.run + BLOCK_WARPS * needs.warp) / 0.8) + 2**12)
+    library, begun, regions = room_for(50), [], len(laid_out(job_of(CHOSEN, 64), BLOCK_WARPS).arena.regions)
+    chunks = chunks_of(library, RUNS)
+
+    def count(kind):
+        return sum(done == kind for done, _ in library.log)
+
+    def wait_for_others():
+        if library.launches[-1][2][7] != FIRST_STEPS:
+            return
+        begun.append(library.launches[-1])
+        copied_in, copied_out, until = regions * min(len(begun) + 1, chunks), 2 * (len(begun) - 1), time.perf_counter() + 60
+        while count("in") < copied_in or count("out") - count("kernel") < copied_out:  # of each launch one is copied out too
+            assert time.perf_counter() < until, f"nothing is done beside the training of chunk {len(begun)}: {library.log}"
+            time.sleep(0.01)
+
+    library.on_launch = wait_for_others
     check(train(kernel, batch, library).columns, truth)
-    assert sum(words[7] == FIRST_STEPS for _, _, words in library.launches) > 2
+    assert len(begun) == chunks > 2
+    assert count("in") == regions * chunks
+    assert len({stream for _, stream in library.log}) == STATIONS
+
+
+def test_results_that_are_not_waited_for_are_wrong(rosenbrock, monkeypatch):
+    kernel, batch, truth = rosenbrock
+    library, wait = DriverLibrary(2**23), Stream.wait
+
+    def forgetful(stream):
+        if [one.kind for queue in library.streams.values() for one in queue.asked] != ["out", "out"]:
+            wait(stream)
+
+    monkeypatch.setattr(Stream, "wait", forgetful)
+    monkeypatch.setattr(device_training, "STATIONS", 1)
+    with pytest.raises((AssertionError, IndexError)):
+        check(train(kernel, batch, library).columns, truth)
+
+
+def test_threads_that_share_stations_train_batches_in_turn(rosenbrock):
+    kernel, batch, truth = rosenbrock
+    library = DriverLibrary(2**23)
+    parts = [np.arange(100), np.arange(100, RUNS)]
+    with Stations(Device(library=library)) as stations, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        training = [pool.submit(train, kernel, batch.part(part), library, stations=stations) for part in parts]
+        for part, thread in zip(parts, training, strict=True):
+            check(thread.result().columns, {name: values[part] for name, values in truth.items()})
+        assert len(library.held) == STATIONS
+    assert library.held == library.pinned == {}
 
 
 def test_where_the_device_gives_less_than_it_had_free_chunks_are_halved_and_it_is_said(rosenbrock):
@@ -146,10 +211,9 @@ def test_a_device_that_gives_nothing_ends_the_training(rosenbrock):
 def test_a_kernel_that_fails_is_no_result(rosenbrock):
     kernel, batch, _ = rosenbrock
     library = DriverLibrary(2**23)
-    library.fails["cuCtxSynchronize"] = 700
-    with pytest.raises(DeviceError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+    library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)
+    with pytest.raises(DeviceError, match="CUDA_ERROR_ILLEGAL_ADDRESS in cuEventSynchronize"):
         train(kernel, batch, library)
-    assert library.held == {}
 
 
 def test_runs_go_on_from_where_they_ended(rosenbrock):
@@ -169,10 +233,10 @@ def test_runs_go_on_from_where_they_ended(rosenbrock):
     ids=["Rosenbrock", "linear", "float64"],
 )
 def test_what_runs_and_warps_take_is_known_beforehand(chosen):
-    needs = needs_of(*(job_of(chosen, runs) for runs in (64, 128)))
+    needs = needs_of(*(job_of(chosen, runs) for runs in SAMPLED))
     for runs, warps in ((192, 4), (640, 8), (4096, 40)):
         size = laid_out(job_of(chosen, runs), warps).arena.size
-        assert size == pytest.approx(needs.fixed + runs * needs.run + warps * needs.warp, abs=16 * warps + 512)
+        assert size == pytest.approx(needs.size(runs, warps), abs=16 * warps + 512)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -180,7 +244,7 @@ def test_a_chunk_has_room_and_no_larger_one_has(seed):
     rng = np.random.default_rng(seed)
     needs = Needs(int(rng.integers(0, 10**6)), float(rng.integers(50, 5000)), int(rng.integers(10**3, 10**6)))
     runs, resident, room = int(rng.integers(1, 10**6)), 4 * int(rng.integers(1, 500)), int(10 ** rng.uniform(6.5, 10))
-    taken = lambda runs, warps: needs.fixed + runs * needs.run + warps * needs.warp  # noqa: E731
+    taken = needs.size
     try:
         chunk = chunk_for(needs, runs, resident, room)
     except OutOfDeviceMemoryError:
@@ -232,4 +296,4 @@ def test_what_devices_cannot_train_is_refused_by_its_name():
     with pytest.raises(ValueError, match="leave `distribution` out"):
         program_for(several, None)
     with pytest.raises(ValueError, match="leave `tangents` out"):
-        train_on_device(differentiated, batch_of(CHOSEN, 2, RATES), None, pytest.fail)
+        program_for(differentiated, None)
