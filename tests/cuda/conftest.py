@@ -4,6 +4,8 @@ import importlib.util
 
 import pytest
 
+from tests.cuda.compiling import kept_ptx
+
 
 @pytest.fixture(scope="session")
 def cuda():
@@ -20,6 +22,6 @@ def cuda():
 @pytest.fixture(scope="session")
 def compiled(cuda):
     """Compiles a template with its parts for arguments of some types, for a device of compute capability 9.0 or
-    another.
+    another, or finds what was compiled.
     """
-    return cuda.compile_ptx
+    return kept_ptx

@@ -9,10 +9,9 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.training import DONE
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.memory import table_of
-from gdsim.population.columns import columns_from
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.setting import Setting
-from gdsim.population.training import Batch, job_for, prepared_for, train_batch
+from gdsim.population.training import Batch, job_for, prepared_for, train_batch, trained_from
 from tests.cuda.arena import WARP, Arena
 from tests.cuda.ptx import Program
 
@@ -58,34 +57,29 @@ class Jobs(NamedTuple):
     """What the warps of a grid train: a batch of runs in an arena, and where each warp's job lies."""
 
     setting: Setting
+    batch: Batch
     arena: Arena
     tables: np.ndarray
     out: np.ndarray
     jobs: list[Any]
 
 
-def jobs_for(setting: Setting, batch: Batch, warps: int, room: int = 2**22) -> Jobs:
-    """The jobs of some warps, which share the runs of a batch."""
+def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, room: int = 2**22) -> Jobs:
+    """The jobs of some warps, which share the runs of a batch, `earlier` if these go on."""
     kernels = cuda.kernels_on_warps(structure_of(setting, WARP))
-    prepared, arena = prepared_for(setting, kernels, batch), Arena(room, WARP * warps)
+    prepared, arena = prepared_for(setting, kernels, batch, earlier), Arena(room, WARP * warps)
     jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
     jobs = [kernels.with_evaluations(job) for job in jobs]
     tables = [arena.put(table_of(job)) for job in jobs]
-    return Jobs(setting, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
-
-
-_made: dict[Any, str] = {}
+    return Jobs(setting, batch, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
 
 
 def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0)) -> str:
     """The kernel that trains packs of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    structure, words = structure_of(setting, WARP), types.Array(types.int64, 1, "C")
-    if (structure, capability) not in _made:
-        template = cuda.whole_training(cuda.kernels_on_warps(structure))
-        _made[structure, capability] = compiled(template.function, template.parts, (words, types.int64, words), capability)
-    return _made[structure, capability]
+    words, template = types.Array(types.int64, 1, "C"), cuda.whole_training(cuda.kernels_on_warps(structure_of(setting, WARP)))
+    return compiled(template.function, template.parts, (words, types.int64, words), capability)
 
 
 def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None = None) -> dict[str, np.ndarray]:
@@ -94,13 +88,13 @@ def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None
     for _ in range(MOST_CALLS):
         program.run(jobs.arena, [jobs.tables, budget, jobs.out], len(jobs.jobs), order)
         if (jobs.out == DONE).all():
-            return columns_from(jobs.setting, jobs.jobs[0].runs)
+            return trained_from(jobs.setting, jobs.batch, jobs.jobs[0].runs, lambda: None, (0, 0)).columns
     raise AssertionError(f"not done after {MOST_CALLS} calls")
 
 
-def expected(setting: Setting, batch: Batch) -> dict[str, np.ndarray]:
+def expected(setting: Setting, batch: Batch, earlier: Any = None) -> dict[str, np.ndarray]:
     """The columns as the processor's kernels give them."""
-    return train_batch(setting, batch, full_width(setting)).columns
+    return train_batch(setting, batch, full_width(setting), earlier=earlier).columns
 
 
 def batch_of(setting: Setting, runs: int, rates: tuple[float, ...]) -> Batch:
