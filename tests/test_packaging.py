@@ -71,8 +71,8 @@ NUMBA = {
 # with 0.68; 0.24 fails with NumPy 2.4.
 NUMBA_CUDA = {
     "numba.cuda": "types", "numba.cuda.compiler": "compile_cuda kernel_fixup", "numba.cuda.core.compiler_lock": "global_compiler_lock",
-    "numba.cuda.cudadrv.nvrtc": "get_supported_ccs", "numba.cuda.descriptor": "cuda_target", "numba.cuda.dispatcher": "CUDADispatcher",
-    "numba.cuda.extending": "infer_getattr lower_getattr_generic models register_model",
+    "numba.cuda.core.imputils": "lower_constant", "numba.cuda.cudadrv.nvrtc": "get_supported_ccs", "numba.cuda.descriptor": "cuda_target", "numba.cuda.dispatcher": "CUDADispatcher",
+    "numba.cuda.extending": "infer_getattr lower_getattr_generic models register_model typeof_impl",
     "numba.cuda.typing.templates": "AttributeTemplate infer_global make_intrinsic_template signature",
 }  # fmt: skip
 OTHERS = {

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdsim.lanes.numbers import zeros
+from gdsim.lanes.numbers import Duals, zeros
 from gdsim.lanes.types import Address
 
 LINE = 256  # bytes: arrays begin at multiples of so many, as a warp's lanes of float64 fill
@@ -45,6 +45,8 @@ def arrays_of(value: Any) -> Iterator[np.ndarray]:
     if isinstance(value, tuple):
         for member in value:
             yield from arrays_of(member)
+    elif isinstance(value, Duals):
+        yield from arrays_of(value.whole)
     elif isinstance(value, np.ndarray) and value.nbytes:
         yield value
 
@@ -99,6 +101,8 @@ class Arena:
         if isinstance(value, tuple):
             members = [self._held(member) for member in value]
             return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
+        if isinstance(value, Duals):
+            return value.moved(self._held(value.whole))
         return self.place_of(value).view if isinstance(value, np.ndarray) and value.nbytes else value
 
     def forget_copied(self) -> None:

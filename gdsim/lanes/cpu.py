@@ -18,19 +18,13 @@ from gdsim.lanes.memory import register_fields
 from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS, Rule
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Builder, Context, Kind, Value
+from gdsim.lanes.types import Builder, Context, Value
 
 TARGET = Target(types, models, register_model, signature, Code, DualCode, lambda: cpu_target.typing_context)
 
 
-@typeof_impl.register(DualZero)
-def _(zero: DualZero, _: Any) -> Any:
-    return TARGET.number(zero.number)
-
-
-@lower_constant(TARGET.DualType)
-def _(context: Context, builder: Builder, kind: Kind, zero: DualZero) -> Any:
-    return ir.Constant(context.get_value_type(kind), [0.0] * (1 + kind.count))
+typeof_impl.register(DualZero)(TARGET.type_of_zero)
+lower_constant(TARGET.DualType)(TARGET.lowered_zero)
 
 
 NUMBERS = (types.Integer, types.IntegerLiteral, types.Float, types.Complex)

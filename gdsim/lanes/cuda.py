@@ -23,15 +23,17 @@ from numba import cuda
 from numba.cuda import types
 from numba.cuda.compiler import compile_cuda, kernel_fixup
 from numba.cuda.core.compiler_lock import global_compiler_lock
+from numba.cuda.core.imputils import lower_constant
 from numba.cuda.cudadrv.nvrtc import get_supported_ccs
 from numba.cuda.descriptor import cuda_target
 from numba.cuda.dispatcher import CUDADispatcher
-from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model
+from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
 from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
 
 from gdsim.lanes import elf, warps
 from gdsim.lanes.compiler import Bound, Role, describe, link
 from gdsim.lanes.memory import register_fields
+from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Function
@@ -39,6 +41,8 @@ from gdsim.lanes.warps import capability_text
 
 TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
+typeof_impl.register(DualZero)(TARGET.type_of_zero)
+lower_constant(TARGET.DualType)(TARGET.lowered_zero)
 ARRAY, NUMBER = types.Array(types.int64, 1, "C"), types.int64  # the types of a kernel's arguments
 
 _registered: set[Any] = set()

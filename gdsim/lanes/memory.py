@@ -138,8 +138,8 @@ def table_of(job: Any, address: Callable[[np.ndarray], Address] = host_address) 
 
     def put(value: Any) -> None:
         if isinstance(value, Duals):
-            value = value.values  # from where their tangents are found
-        if isinstance(value, np.ndarray):
+            entries.extend((address(value.whole), value.values.size))  # from which their tangents are found
+        elif isinstance(value, np.ndarray):
             assert value.flags.c_contiguous
             entries.extend((address(value), value.size))
         elif isinstance(value, tuple):

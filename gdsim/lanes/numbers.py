@@ -35,9 +35,14 @@ class Duals:
     ((3,), (2, 3))
     """
 
-    def __init__(self, count: int, number: "Number") -> None:
-        planes = zeros((1 + number.tangents) * (count + APART), number.dtype).reshape(-1, count + APART)[:, :count]
-        self.number, self.values, self.tangents = number, planes[0], planes[1:]
+    def __init__(self, count: int, number: "Number", whole: np.ndarray | None = None) -> None:
+        room = count + APART if count else 0
+        self.whole = zeros((1 + number.tangents) * room, number.dtype).reshape(1 + number.tangents, room) if whole is None else whole
+        self.number, self.values, self.tangents = number, self.whole[0, :count], self.whole[1:, :count]
+
+    def moved(self, whole: np.ndarray) -> "Duals":
+        """The numbers that lie in an array like `whole`: [value or tangent, place], with what is between them."""
+        return Duals(self.values.size, self.number, whole)
 
 
 class Number(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 
 from gdsim.lanes.kinds import DualKind, LaneKind, MaskKind, MemoryKind, ViewKind, is_dual, llvm_type
-from gdsim.lanes.numbers import Number
+from gdsim.lanes.numbers import DualZero, Number
 from gdsim.lanes.types import Builder, Context, Function, Kind, Value
 
 
@@ -108,6 +108,14 @@ class Target:
         """The type of numbers, with tangents or without."""
         plain = getattr(self.types, number.dtype.name)
         return self.Dual(plain, number.tangents) if number.tangents else plain
+
+    def type_of_zero(self, zero: DualZero, _: Any) -> Kind:
+        """The type of 0 with tangents, as the compiler finds that of a constant."""
+        return self.number(zero.number)
+
+    def lowered_zero(self, context: Context, builder: Builder, kind: Kind, zero: DualZero) -> Value:
+        """0 with tangents as a constant."""
+        return ir.Constant(context.get_value_type(kind), [0.0] * (1 + kind.count))
 
     def plain(self, kind: Kind) -> Kind:
         """The type of lanes without tangents in the place of those with them; other types as they are."""

@@ -41,8 +41,6 @@ def _program_of(structure: Structure, device: Device) -> Program:
 
 def why_not(setting: Setting) -> str:
     """Why the runs of a setting cannot be trained on a device, in a sentence; "" if they can."""
-    if setting.live_tangents:
-        return "derivatives by hyperparameters and starts are carried along by processors alone: leave `tangents` out to train on a device"
     if not is_alone(setting):
         return "runs of several workers are trained by processors alone: leave `distribution` out to train on a device"
     return ""

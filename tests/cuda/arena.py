@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from gdsim.lanes.numbers import Duals
+
 WARP = 32
 LINE = 64
 SEVERAL = -2
@@ -40,6 +42,8 @@ class Arena:
         if isinstance(value, tuple):
             members = [self.hold(member) for member in value]
             return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
+        if isinstance(value, Duals):
+            return value.moved(self.hold(value.whole))
         if not isinstance(value, np.ndarray):
             return value
         if not value.nbytes:

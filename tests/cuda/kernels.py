@@ -3,16 +3,22 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
+from gdsim.devices import Device
 from gdsim.kernels import cuda
 from gdsim.kernels.cpu import Kernels
+from gdsim.kernels.cuda_driver import loaded
 from gdsim.kernels.training import DONE
 from gdsim.lanes.compiler import bind
+from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.memory import table_of
+from gdsim.population.device_training import train_on_device
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.setting import Setting
 from gdsim.population.training import Batch, job_for, prepared_for, train_batch, trained_from
 from tests.cuda.arena import WARP, Arena
+from tests.cuda.driver import DriverLibrary
 from tests.cuda.ptx import Program
 
 MOST_CALLS = 100
@@ -90,6 +96,17 @@ def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None
         if (jobs.out == DONE).all():
             return trained_from(jobs.setting, jobs.batch, jobs.jobs[0].runs, lambda: None, (0, 0)).columns
     raise AssertionError(f"not done after {MOST_CALLS} calls")
+
+
+def loadable(ptx: str) -> Compiled:
+    """A kernel as the stand-in for a device loads it."""
+    return Compiled(ptx.encode(), Program(ptx).entry, 32, 0, 0)
+
+
+def on_device(ptx: str, setting: Setting, batch: Batch) -> dict[str, np.ndarray]:
+    """The columns that the driver's stand-in gives, with memory as it is laid out for devices."""
+    library, kernels = DriverLibrary(2**25), cuda.kernels_on_warps(structure_of(setting, WARP))
+    return train_on_device(setting, batch, loaded(Device(library=library), kernels, loadable(ptx)), pytest.fail, clock=library.clock).columns
 
 
 def expected(setting: Setting, batch: Batch, earlier: Any = None) -> dict[str, np.ndarray]:

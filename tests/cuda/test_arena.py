@@ -8,6 +8,7 @@ import pytest
 
 from gdsim.kernels.arena import LINE, Arena
 from gdsim.lanes.memory import table_of
+from gdsim.lanes.numbers import APART, Number
 
 
 class Pair(NamedTuple):
@@ -85,3 +86,18 @@ def test_a_table_names_arrays_by_where_they_are_to_lie():
     arena = Arena()
     held = arena.hold(Pair(np.arange(3), np.zeros(0, np.int64)), 2)
     assert table_of(held, lambda array: arena.address(array, 5000, 1)).tolist() == [5000 + LINE, 3, 5000, 0]
+
+
+def test_numbers_with_tangents_have_these_behind_them_in_each_copy():
+    number, base = Number(np.dtype("f4"), tangents=2), 2**30
+    given = number.holding(np.arange(40.0), np.arange(80.0).reshape(2, 40))
+    arena = Arena()
+    held, none = arena.hold(Pair(given, number.zeros(0)), 2)
+    assert held.values.tolist() == given.values.tolist()
+    assert held.tangents.tolist() == given.tangents.tolist()
+    block = np.concatenate([np.tile(region.image, region.copies) for region in arena.regions])
+    for copy in range(2):
+        first, count, _, empty = table_of((held, none), lambda array, copy=copy: arena.address(array, base, copy))
+        there = block[first - base :][: 4 * 3 * (40 + APART)].view(np.float32).reshape(3, -1)[:, :40]
+        assert (count, empty) == (40, 0)
+        assert there.tolist() == [given.values.tolist(), *given.tangents.tolist()]

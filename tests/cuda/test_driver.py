@@ -14,26 +14,18 @@ from gdsim.devices.stations import SHARE
 from gdsim.kernels import cuda as cuda_kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
-from gdsim.lanes.cubins import Compiled
 from gdsim.population import device_training
 from gdsim.population.device_training import SAMPLED, program_for, train_on_device, why_not
 from gdsim.population.engine_choice import full_width, structure_of
-from gdsim.population.setting import Tangent
 from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
 from tests.cuda.arena import WARP
 from tests.cuda.driver import DriverLibrary
-from tests.cuda.kernels import batch_of, expected, same_bits, training_ptx
-from tests.cuda.ptx import Program
+from tests.cuda.kernels import batch_of, expected, loadable, same_bits, training_ptx
 from tests.cuda.settings import RATES, setting
 
 RUNS = 150
 STOPS = (gd.SmallGradient(1e-3), gd.Target(0.5))
 CHOSEN = setting(gd.functions.Rosenbrock(), gd.Adam(), steps=30, stops=STOPS, record=gd.Record(parameters=True, state=True))
-
-
-def loadable(ptx):
-    """A kernel as the stand-in for a device loads it."""
-    return Compiled(ptx.encode(), Program(ptx).entry, 32, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -289,11 +281,7 @@ def test_the_machine_code_of_a_setting_is_made_once(cuda):
 
 def test_what_devices_cannot_train_is_refused_by_its_name():
     several = setting(gd.functions.Rosenbrock(), gd.SGD(), distribution=gd.LocalSGD(workers=2, period=2))
-    differentiated = CHOSEN._replace(tangents=(Tangent("lr", "lr"),))
     assert why_not(CHOSEN) == ""
-    assert "`tangents`" in why_not(differentiated)
     assert "`distribution`" in why_not(several)
     with pytest.raises(ValueError, match="leave `distribution` out"):
         program_for(several, None)
-    with pytest.raises(ValueError, match="leave `tangents` out"):
-        program_for(differentiated, None)
