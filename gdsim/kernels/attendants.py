@@ -3,8 +3,12 @@ decide together, and how a training kernel calls the job's own kernels: a driver
 parts here.
 
 On a processor the one thread of a kernel attends to all lanes of its pack, and other kernels are called by
-their addresses. What is decided together, votes of all lanes (`lanes.masks`) and calls stand in
+their addresses. What is decided together, votes of all lanes (`lanes.masks`), barriers and calls stand in
 `training.train`, `settle_lanes` and `evaluate_snapshots`, never in what is done for one lane.
+
+Where one run has the lanes of several threads, the first of these attends to it and the others to none; and each
+of them reads what others have stored, in lanes that are not its own or in those of one number, which all store
+alike. Between the two stands `meet`, and between what all read and what is stored there next.
 """
 
 from gdsim.kernels.job import Job
@@ -30,6 +34,13 @@ def attended() -> range:
 def anywhere(condition: bool) -> bool:
     """Whether a condition holds for any who attends to lanes of the pack."""
     return condition
+
+
+@default_part
+def meet() -> None:
+    """Waits until all who share a run have come here, and see what the others have stored: nothing where the lanes
+    of a run are one thread's.
+    """
 
 
 @default_part

@@ -47,11 +47,12 @@ class StopRow(NamedTuple):
 
 class Kernels:
     """The compiled kernels of one structure at one lane width, made when first used, and the memory that they
-    work on, whose packs so many threads attend to (`kernels.attendants`).
+    work on. Of another device than a processor, whose packs so many threads attend to, `attending` has the parts that
+    say how (`kernels.attendants`).
     """
 
-    def __init__(self, structure: Structure, width: int, attendants: int = 1) -> None:
-        self.structure, self.width, self.attendants = structure, width, attendants
+    def __init__(self, structure: Structure, width: int, attendants: int = 1, attending: Parts | None = None) -> None:
+        self.structure, self.width, self.attendants, self.attending = structure, width, attendants, attending or float_mode_parts()
         self.number, self.layout = Number(np.dtype(structure.dtype), structure.tangents), structure.layout
         self.dtype = self.number.dtype
 
@@ -64,7 +65,7 @@ class Kernels:
         return self._on_numbers(self._evaluation_parts())
 
     def _evaluation_parts(self) -> Parts:
-        parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.number.zero, **float_mode_parts()}
+        parts = {**dict(self.structure.problem_parts), **lane_parts(self.width), "ZERO": self.number.zero, **self.attending}
         return self.structure.engine.evaluation(self.structure, parts)
 
     def _on_numbers(self, parts: Parts) -> Parts:
@@ -144,7 +145,7 @@ class Kernels:
     @functools.cached_property
     def bound_loop(self) -> Bound:
         """The training loop."""
-        whole = {"WIDTH": self.width, **float_mode_parts(), "job_of": view_of(self._shape, ("model",))}
+        whole = {"WIDTH": self.width, **self.attending, "job_of": view_of(self._shape, ("model",))}
         if self.number.tangents:
             whole |= {"record_curves": record_curves_with_tangents, "TANGENTS": self.number.tangents}
         return self.described(training.train, whole, self._shape, title="the training loop")
@@ -289,7 +290,7 @@ class Kernels:
         """Lanes without runs, which may get one."""
         run, checkpoint, pending, reference_step = (self._lanes(1, np.int64) - 1 for _ in range(4))
         free, next_run, behind_run, pack_steps, lane_steps = np.zeros((5, self.attendants), np.int64)
-        free[:] = self.width // self.attendants
+        free[: self.width] = max(1, self.width // self.attendants)
         return LaneTable(run, checkpoint, pending, reference_step, free, next_run, behind_run, pack_steps, lane_steps)
 
     def new_job(self, with_state: bool, runs: Runs, spec: JobSpec, samplers: tuple[Sampler, Sampler, Sampler], model: Workspace) -> Job:

@@ -1,5 +1,6 @@
 """The kernels of one structure on CUDA: the training loop with all that it calls as one kernel, in which each warp
-trains packs of 32 runs, and each thread attends to its own lane.
+trains packs of 32 runs, and each thread attends to its own lane; or one run at a time, whose units and samples lie
+across the threads, and the first of them attends to it.
 
 The functions are those of processors' kernels. What these call by address stands in its place here, with the parts
 that it would have there, and what is said of who attends to lanes is said of threads.
@@ -9,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.engines import Structure, blocks
+from gdsim.kernels.engines import RUN_ON_WARP, Structure, blocks
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import advance_pack, evaluate_points, report_pack, train_pack
 from gdsim.lanes.compiler import Bound, ScopedPart
 from gdsim.lanes.cubins import Compiled, cubin_of
 from gdsim.lanes.types import Address, Count, Memory
-from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, warp_number
+from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, meet_warp, warp_number
 
 
 def train_packs(tables: Memory, budget: Count, out: Memory) -> None:
@@ -47,6 +48,11 @@ def own_lane() -> range:
     return range(lane_number(), lane_number() + 1)
 
 
+def own_run() -> range:
+    """The run that a thread attends to: the first that of its warp, others none."""
+    return range(1 if lane_number() == 0 else 0)
+
+
 def advance_here(table: Address, job: Job, steps: Count) -> Count:
     """`run_advance` where the stored parameters are those that are reported."""
     return advance_pack(table, steps)
@@ -73,9 +79,10 @@ def keep_mode(mode: int) -> None:
     """Nothing."""
 
 
-THREAD = {
+PACK_OF_WARP = {
     "first_lane": lane_number, "attended": own_lane, "anywhere": anywhere, "claim": claim, "set_float_mode": has_one_mode, "restore_float_mode": keep_mode,
 }  # fmt: skip
+RUN_OF_WARP = {**PACK_OF_WARP, "attended": own_run, "meet": meet_warp}
 
 
 class Template(NamedTuple):
@@ -86,13 +93,15 @@ class Template(NamedTuple):
 
 
 def kernels_on_warps(structure: Structure) -> Kernels:
-    """The structure's packs of a warp, whose threads attend to a lane each: the layouts, and the parts of kernels."""
-    return Kernels(structure, THREADS, attendants=THREADS)
+    """What a warp trains at a time, a pack or a run: the layouts, and the parts of kernels."""
+    if structure.engine is RUN_ON_WARP:
+        return Kernels(structure, 1, THREADS, RUN_OF_WARP)
+    return Kernels(structure, THREADS, THREADS, PACK_OF_WARP)
 
 
 def _scoped(bound: Bound | None, **others: Any) -> ScopedPart | None:
     """What a processor's kernel is made of, as a part of another kernel."""
-    return None if bound is None else ScopedPart(bound.template, tuple({**bound.parts, **THREAD, **others}.items()))
+    return None if bound is None else ScopedPart(bound.template, tuple({**bound.parts, **others}.items()))
 
 
 def _calls(kernels: Kernels) -> dict[str, Any]:
@@ -100,10 +109,10 @@ def _calls(kernels: Kernels) -> dict[str, Any]:
     passing, batch = kernels.bound_pass, kernels.bound_batch
     if passing is None:
         return {}
-    passes = ScopedPart(blocks.pass_block, tuple({**passing.parts, **THREAD}.items()))
+    passes = ScopedPart(blocks.pass_block, tuple(passing.parts.items()))
     if batch is None:
         return {"run_passes": passes}
-    return {"run_passes": passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, **THREAD, "run_passes": passes}.items()))}
+    return {"run_passes": passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, "run_passes": passes}.items()))}
 
 
 def stepping(kernels: Kernels) -> Template:

@@ -8,10 +8,12 @@ from gdsim.lanes.draws import seed_words
 from gdsim.lanes.numbers import zeros
 from gdsim.problems.parts import SHARD_NUMBERS, Sampler
 
+MOST_LANES = 32  # that samples lie across
+
 
 class Table(NamedTuple):
     """Samples as kernels read them: a row of features, then targets, then zeros up to a whole number of
-    gathers; rows likewise.
+    gathers; rows up to whole lanes, and one more, into which the last of them are read.
     """
 
     matrix: np.ndarray
@@ -25,7 +27,7 @@ def table_of(X: np.ndarray, targets: np.ndarray, dtype: np.dtype) -> Table:
     """The table of samples X[sample, feature] with targets[sample, target]."""
     count, features = X.shape
     columns = features + targets.shape[1]
-    rows, pitch = -(-count // 16) * 16, -(-columns // 16) * 16
+    rows, pitch = -(-count // MOST_LANES) * MOST_LANES + 1, -(-columns // 16) * 16
     matrix = zeros(rows * pitch, dtype).reshape(rows, pitch)
     matrix[:count, :features], matrix[:count, features:columns] = X, targets
     return Table(matrix.ravel(), pitch, features, columns, count)

@@ -6,7 +6,7 @@ Every function takes a job, field by field (`lanes.memory.view`).
 
 import numpy as np
 
-from gdsim.kernels.attendants import anywhere, attended, claim, first_lane, run_evaluate, waiting
+from gdsim.kernels.attendants import anywhere, attended, claim, first_lane, meet, run_evaluate, waiting
 from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
 from gdsim.kernels.job import Job
 from gdsim.kernels.recorders import record_curves
@@ -102,7 +102,9 @@ def evaluate_snapshots(job: Job, of_starts: bool) -> None:
                 is_any_over |= is_over(job, snaps, i)
             is_asked = validation != 0 and not is_validated and anywhere(is_any_over)
         if is_asked:
+            meet()
             run_evaluate(job, training if turn == TRAINING else validation, 1 if gradient and turn == TRAINING else 0)
+            meet()
     for i in waiting(snaps):
         apply_scores(job, snaps, i)
     snaps.count[first_lane()] = 0

@@ -2,6 +2,7 @@
 on the way.
 """
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.parts import (
     CARRY_COUNT,
     HYPERPARAMETER_COUNT,
@@ -125,6 +126,7 @@ def flag_loss(monitor: Monitor, at: Offset, loss: Lane, ends: Mask) -> None:
     none = flags * 0
     beyond, reached = ~(loss <= load(monitor.loss_bound, at, WIDTH)), loss <= load(monitor.target, at, WIDTH)
     why = where(beyond, none + LOSS_BEYOND_BOUND, where(reached, none + TARGET_REACHED, none + GRADIENT_SMALL))
+    meet()
     store(monitor.flags, at, where(ends, why, flags))
 
 
@@ -134,6 +136,7 @@ def flag_update(monitor: Monitor, at: Offset, largest: Lane, ends: Mask) -> None
     """
     flags = load(monitor.flags, at, WIDTH)
     beyond = largest > load(monitor.weight_bound, at, WIDTH)
+    meet()
     store(monitor.flags, at, where(ends, where(beyond, flags * 0 + WEIGHTS_BEYOND_BOUND, flags * 0 + STEPS_SMALL), flags))
 
 
@@ -141,6 +144,7 @@ def flag_update(monitor: Monitor, at: Offset, largest: Lane, ends: Mask) -> None
 def stops_here(monitor: Monitor, loss: Lane) -> bool:
     """Whether the loss of a step's batch ends a run before its update; the flags say which and why."""
     best = load(monitor.best, 0, WIDTH)
+    meet()
     store(monitor.best, 0, where(loss < best, loss, best))
     active = load(monitor.active, 0, WIDTH) != 0
     ends = active & (~(loss <= load(monitor.loss_bound, 0, WIDTH)) | (loss <= load(monitor.target, 0, WIDTH)))
@@ -153,9 +157,10 @@ def stops_here(monitor: Monitor, loss: Lane) -> bool:
 @default_part
 def end_step(pack: Pack, carry: Lanes, stats: StepStats) -> bool:
     """Puts a finished step away; whether it ends a run: its weights are beyond their bound, or hardly moved."""
-    monitor = pack.monitor
+    monitor, number = pack.monitor, load(pack.step, 0, WIDTH) + 1
+    meet()
     store_row(pack.carry, 0, WIDTH, carry, CARRY_COUNT)
-    store(pack.step, 0, load(pack.step, 0, WIDTH) + 1)
+    store(pack.step, 0, number)
     active = load(monitor.active, 0, WIDTH) != 0
     ends = active & (stats.largest_weight > load(monitor.weight_bound, 0, WIDTH))
     if MONITORS_STEP:
@@ -192,6 +197,7 @@ def advance(table: Address, steps: Count) -> Count:
 def report_all(table: Address, steps: Count) -> Count:
     """The kernel: the reported parameters of every lane, from the stored ones."""
     pack, out = job_pack(table), job_reported(table)
+    meet()
     step = widen(begin_step(pack)[0], WIDTH)
     for place in range(len(out) // WIDTH):
         slots = load_row(pack.slots, place * SLOT_COUNT * WIDTH, WIDTH, SLOT_COUNT, WIDTH)

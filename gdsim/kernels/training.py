@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from gdsim.kernels.attendants import anywhere, attended, first_lane, run_advance
+from gdsim.kernels.attendants import anywhere, attended, first_lane, meet, run_advance
 from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
 from gdsim.kernels.job import Job
 from gdsim.kernels.monitoring import restore_monitor, save_monitor
@@ -265,9 +265,10 @@ def has_returned(job: Job, lane: int, step: Step, tolerance: float) -> bool:
 
 def handle_events(job: Job) -> None:
     """Handles the events of the lanes that need attention, but for those that wait for an evaluation."""
-    needing, behind = lanes_needing_attention(job.pack), first_lane() + len(attended())
+    needing = lanes_needing_attention(job.pack)
+    meet()
     lane = first_of(needing, first_lane())
-    while lane < behind:
+    while lane < WIDTH:
         handle_lane(job, lane)
         lane = first_of(needing, lane + 1)
 
@@ -295,9 +296,12 @@ def settle_lanes(job: Job) -> Count:
     """
     pack, lanes, snapshots, starts, mine = job.pack, job.lanes, job.snapshots, job.start_snapshots, first_lane()
     while True:
+        meet()
         if anywhere(lanes.free[mine] > 0 and fill_lanes(job)):
             queue_starts(job)
+        meet()
         handle_events(job)
+        meet()
         busy, count = count_of(load(pack.monitor.active, 0, WIDTH) != 0), snapshots.count[mine]
         of_starts, is_room_left = anywhere(starts.count[mine] > 0), anywhere(count < len(attended()))
         if of_starts or (anywhere(count > 0) and (busy == 0 or not is_room_left or any(lanes_needing_attention(pack)))):

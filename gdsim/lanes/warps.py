@@ -113,10 +113,12 @@ class WarpCode(Code):
 
     def first_of(self, mask: Value, begin: Value, kind: Kind) -> Value:
         """The thread's own lane if a mask holds there and it does not lie before `begin`, or the width: a thread
-        attends to its own lane alone.
+        attends to its own lane alone, and those beyond a single one to none.
         """
         own = self.lane_number()
         is_found = self.builder.and_(mask, self.builder.icmp_unsigned(">=", own, begin))
+        if kind.width < THREADS:
+            is_found = self.builder.and_(is_found, self.builder.icmp_unsigned("<", own, ir.Constant(own.type, kind.width)))
         return self.builder.select(is_found, own, ir.Constant(own.type, kind.width))
 
     def count_of(self, mask: Value, kind: Kind) -> Value:
@@ -138,6 +140,11 @@ class WarpCode(Code):
             x = self.builder.select(self.builder.icmp_unsigned("<" if operation == "umin" else ">", x, other), x, other)
         return x
 
+    def meet(self) -> Value:
+        """A barrier of the warp."""
+        self.call("llvm.nvvm.bar.warp.sync", ir.VoidType(), ALL)
+        return self.nothing()
+
     def claim(self, base: Value, place: Value, count: Value) -> Value:
         """Adds to a count that all threads of the grid share, and gives what it was."""
         return self.builder.atomic_rmw("add", self.builder.gep(base, [place]), count, "monotonic")
@@ -156,6 +163,11 @@ def warp_number() -> int:
 def anywhere(condition: bool) -> bool:
     """Whether a condition holds for any thread of the warp."""
     return kernel_only(condition)
+
+
+def meet_warp() -> None:
+    """Waits until all threads of the warp have come here; what they have stored before is seen by all."""
+    kernel_only()
 
 
 def claim(counts: Memory, place: int, count: int) -> int:
@@ -178,6 +190,11 @@ def _(target: Target, condition: Kind) -> Any:
     if not target.by_thread or condition != target.types.boolean:
         return None
     return condition, lambda code, c: code.vote(c, FOR_ANY)
+
+
+@rule_of(meet_warp)
+def _(target: Target) -> Any:
+    return (target.types.void, lambda code: code.meet()) if target.by_thread else None
 
 
 @rule_of(claim)

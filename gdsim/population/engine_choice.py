@@ -128,8 +128,13 @@ def _users_texts(function: Function, parts: Mapping[str, Any]) -> Iterator[str]:
 
 def structure_of(setting: Setting, width: int) -> Structure:
     """What decides the kernels of the setting in packs of `width` runs."""
+    return structure_with(setting, engine_of(setting, width))
+
+
+def structure_with(setting: Setting, engine: Engine) -> Structure:
+    """What decides the kernels of the setting where an engine trains it."""
     problem, rule, schedule = setting.problem, local_rule(setting), setting.schedule
-    names, engine, given = number_names(setting), engine_of(setting, width), problem.parts()
+    names, given = number_names(setting), problem.parts()
     own = {
         **rule.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
         "scheduled_hyperparameters": scheduled_hyperparameters_of(schedule, names),

@@ -9,12 +9,13 @@ from gdsim.devices import Device
 from gdsim.kernels import cuda
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda_driver import loaded
+from gdsim.kernels.engines import Engine, Structure
 from gdsim.kernels.training import DONE
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.memory import table_of
 from gdsim.population.device_training import train_on_device
-from gdsim.population.engine_choice import full_width, structure_of
+from gdsim.population.engine_choice import full_width, structure_of, structure_with
 from gdsim.population.setting import Setting
 from gdsim.population.training import Batch, job_for, prepared_for, train_batch, trained_from
 from tests.cuda.arena import WARP, Arena
@@ -70,9 +71,14 @@ class Jobs(NamedTuple):
     jobs: list[Any]
 
 
-def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, room: int = 2**22) -> Jobs:
+def structure_for(setting: Setting, engine: Engine | None) -> Structure:
+    """What decides the kernels of a setting, of packs if no engine is said."""
+    return structure_of(setting, WARP) if engine is None else structure_with(setting, engine)
+
+
+def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, room: int = 2**22, engine: Engine | None = None) -> Jobs:
     """The jobs of some warps, which share the runs of a batch, `earlier` if these go on."""
-    kernels = cuda.kernels_on_warps(structure_of(setting, WARP))
+    kernels = cuda.kernels_on_warps(structure_for(setting, engine))
     prepared, arena = prepared_for(setting, kernels, batch, earlier), Arena(room, WARP * warps)
     jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
     jobs = [kernels.with_evaluations(job) for job in jobs]
@@ -80,11 +86,11 @@ def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, ro
     return Jobs(setting, batch, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
 
 
-def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0)) -> str:
+def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> str:
     """The kernel that trains packs of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    words, template = types.Array(types.int64, 1, "C"), cuda.whole_training(cuda.kernels_on_warps(structure_of(setting, WARP)))
+    words, template = types.Array(types.int64, 1, "C"), cuda.whole_training(cuda.kernels_on_warps(structure_for(setting, engine)))
     return compiled(template.function, template.parts, (words, types.int64, words), capability)
 
 
@@ -128,29 +134,43 @@ def seated(setting: Setting, kernels: Kernels, batch: Batch) -> Any:
     job = job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))
     runs, spec = prepared.runs, prepared.spec
     numbers = runs.hyperparameters.reshape(-1, spec.hyperparameters)
-    job.pack.weights.reshape(-1, WARP)[spec.places] = runs.begin.weights.reshape(WARP, -1).T
-    job.pack.hyperparameters.reshape(-1, WARP)[:] = numbers[batch.cell].T
+    job.pack.weights.reshape(-1, kernels.width)[spec.places] = runs.begin.weights.reshape(kernels.width, -1).T
+    job.pack.hyperparameters.reshape(-1, kernels.width)[:] = numbers[batch.cell].T
     job.pack.start[:], job.pack.monitor.active[:], job.pack.monitor.due[:] = batch.start, 1, 2**32 - 1
     return job
 
 
-def stepped(compiled: Any, setting: Setting, batch: Batch, steps: int, capability: tuple[int, int] = (9, 0)) -> tuple[Any, Any]:
-    """The packs of 32 runs after so many steps, by a warp and by the processor."""
+def stepping_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> str:
+    """The kernel that makes steps of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    structure = structure_of(setting, WARP)
-    on_warp, plain = cuda.kernels_on_warps(structure), Kernels(structure, WARP)
-    words = types.Array(types.int64, 1, "C")
-    template = cuda.stepping(on_warp)
-    program = Program(compiled(template.function, template.parts, (words, types.int64, words), capability))
-    arena = Arena(2**22)
-    job = arena.hold(seated(setting, on_warp, batch))
-    table = arena.put(table_of(job))
-    program.run(arena, [arena.put(np.array([table.ctypes.data])), steps, arena.put(np.zeros(1, np.int64))], order=np.random.default_rng(0))
+    words, template = types.Array(types.int64, 1, "C"), cuda.stepping(cuda.kernels_on_warps(structure_for(setting, engine)))
+    return compiled(template.function, template.parts, (words, types.int64, words), capability)
+
+
+def seated_on_warp(setting: Setting, batch: Batch, engine: Engine | None = None) -> Any:
+    """A job with a run in each of a warp's lanes."""
+    return seated(setting, cuda.kernels_on_warps(structure_for(setting, engine)), batch)
+
+
+def ran_steps(ptx: str, job: Any, steps: int, order: np.random.Generator, room: int = 2**22) -> Any:
+    """The pack of a job after a warp has made so many steps of it."""
+    arena = Arena(room)
+    held = arena.hold(job)
+    table = arena.put(table_of(held))
+    Program(ptx).run(arena, [arena.put(np.array([table.ctypes.data])), steps, arena.put(np.zeros(1, np.int64))], order=order)
+    return held.pack
+
+
+def stepped(compiled: Any, setting: Setting, batch: Batch, steps: int, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> tuple[Any, Any]:
+    """The packs of a batch's runs, which fill one, after so many steps, by a warp and by the processor."""
+    ptx = stepping_ptx(compiled, setting, capability, engine)
+    found = ran_steps(ptx, seated_on_warp(setting, batch, engine), steps, np.random.default_rng(0))
+    plain = Kernels(structure_for(setting, engine), len(batch.number))
     own = seated(setting, plain, batch)
     own_table = table_of(own)
     plain.compiled(plain.bound_steps)(own_table.ctypes.data, steps)
-    return job.pack, own.pack
+    return found, own.pack
 
 
 def differing(found: Any, truth: Any) -> list[str]:

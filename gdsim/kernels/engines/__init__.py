@@ -22,6 +22,7 @@ from gdsim.kernels.sample_table import Table
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.lanes.compiler import ScopedPart
 from gdsim.lanes.machine import vector_bytes
+from gdsim.lanes.warps import THREADS
 
 Parts: TypeAlias = Mapping[str, Any]
 
@@ -74,15 +75,33 @@ def lane_parts(width: int) -> dict[str, int]:
     return {"WIDTH": width, "GATHER_WIDTH": min(width, 16), "NARROW_GATHER": min(width, 4), "RUNS": width}
 
 
+class RunLanes(NamedTuple):
+    """The lanes of a single run."""
+
+    lanes: int
+    height: int  # of its tallest tiles
+    draws: int  # lanes across which its samples are drawn
+
+
 def single_run_lanes(dtype: np.dtype) -> int:
     """Lanes of a single run: those of one of the processor's registers."""
     return max(4, vector_bytes() // dtype.itemsize)
 
 
-def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
-    """The parts of a network of one run that has so many lanes: its numbers per step and per run are lanes of
-    width 1.
-    """
+def lanes_of_register(dtype: np.dtype) -> RunLanes:
+    """A single run's lanes on a processor: it draws across two registers."""
+    lanes = single_run_lanes(dtype)
+    return RunLanes(lanes, single_run_products.TILE_HEIGHTS[vector_bytes()], 2 * lanes)
+
+
+def lanes_of_warp(dtype: np.dtype) -> RunLanes:
+    """A single run's lanes where it has a warp: one of each thread."""
+    return RunLanes(THREADS, single_run_products.TALLEST, THREADS)
+
+
+def single_run_parts(parts: Parts, own_lanes: RunLanes) -> dict[str, Any]:
+    """The parts of a network of one run that has some lanes: its numbers per step and per run are lanes of width 1."""
+    lanes, height, draws = own_lanes
     products = single_run_products
     places = {f.__name__: f for f in (
         products.edge_at, products.edge_count, products.cells_of, products.product, products.outer, products.bias_gradients,
@@ -90,9 +109,8 @@ def single_run_parts(parts: Parts, lanes: int) -> dict[str, Any]:
     )}  # fmt: skip
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, network.store_scores, network.note_loss)}
-    height = products.TILE_HEIGHTS[vector_bytes()]
     tiles = {"any_tile": tiles_of(products.tile_shapes(height), lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
-    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": 2 * lanes, "RUNS": 1}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": draws, "RUNS": 1}
 
 
 def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayout:
@@ -116,18 +134,21 @@ def _written_out_training(structure: Structure, parts: Parts) -> Parts:
     return {**parts, "learn_from_batch": written_out.learn_from_batch_of(layers, bool(parts["BIASES"]))}
 
 
-def _single_run(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
-    assert table is not None
-    return single_run_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, single_run_lanes(dtype))
+def _single_run_engine(lanes_of: Callable[[np.dtype], RunLanes]) -> Engine:
+    """The engine of a single run that has such lanes."""
 
+    def layout(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
+        assert table is not None
+        return single_run_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, lanes_of(dtype).lanes)
 
-def _single_run_evaluation(structure: Structure, parts: Parts) -> Parts:
-    return single_run_parts(_network_evaluation(structure, parts), structure.layout.lanes)
+    def evaluation(structure: Structure, parts: Parts) -> Parts:
+        return single_run_parts(_network_evaluation(structure, parts), lanes_of(np.dtype(structure.dtype)))
 
+    def training(structure: Structure, parts: Parts) -> Parts:
+        own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole"}
+        return single_run_parts({**parts, **own}, lanes_of(np.dtype(structure.dtype)))
 
-def _single_run_training(structure: Structure, parts: Parts) -> Parts:
-    own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole"}
-    return single_run_parts({**parts, **own}, structure.layout.lanes)
+    return Engine(layout, evaluation, training, lambda structure, width, register: (single_run.advance, {}))
 
 
 def _memory_evaluation(structure: Structure, parts: Parts) -> Parts:
@@ -154,7 +175,8 @@ def _function_steps(structure: Structure, width: int, register: int) -> tuple[An
 
 NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width, register: (steps.advance, {"one_step": network.one_step}), True)
 WRITTEN_OUT = NETWORK._replace(training=_written_out_training, calls_batches=False)
-SINGLE_RUN = Engine(_single_run, _single_run_evaluation, _single_run_training, lambda structure, width, register: (single_run.advance, {}))
+SINGLE_RUN = _single_run_engine(lanes_of_register)
+RUN_ON_WARP = _single_run_engine(lanes_of_warp)
 MEMORY = Engine(
     memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width, register: (steps.advance, {"one_step": memory.one_step})
 )

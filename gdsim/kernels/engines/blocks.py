@@ -9,6 +9,7 @@ the parts of evaluations hold, for `run_passes`, and `batch_in_place` for `run_b
 
 from typing import NamedTuple
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.passes import BLOCK, all_deltas, all_gradients, edge_at, edge_count, forward
 from gdsim.kernels.parts import RUNS, job_model, job_pack, job_passing, job_training_sampler
 from gdsim.kernels.sampling import stream_of
@@ -104,10 +105,12 @@ def pass_block(block: Passing, aim: int) -> None:
     if aim >= LOSSES:
         valid = count, load(network.counts, 0, WIDTH)
         store(network.loss, 0, block_loss(network, block.sampler, block.inputs, valid, 1.0 / load(network.samples, 0, WIDTH)))
+        meet()
     if aim >= DELTAS:
         all_deltas(network, weights, count)
     if aim >= WRITE:
         all_gradients(network, GradientTask(count, aim == WRITE, None, None), block.inputs)
+        meet()
 
 
 @default_part
@@ -143,6 +146,7 @@ def batch_ends(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey 
         aim = DELTAS if what & KEEPS_GRADIENTS == 0 else WRITE if first == 0 else ADD
         run_passes(Passing(network, pack.weights, sampler, inputs, count), aim)
         total = added(total, load(network.loss, 0, RUNS))
+    meet()
     store(network.loss, 0, total_of(total))
     store(pack.monitor.loss, 0, total_of(total) / samples)
     return what & TESTS_LOSS != 0 and stops_here(pack.monitor, total_of(total) / samples)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.blocks import ADD, FORWARD, KEEPS_GRADIENTS, LOSSES, TESTS_LOSS, WRITE, Passing, batch_inputs, run_batch, run_passes, sample_at
 from gdsim.kernels.engines.passes import BLOCK, TILE, all_gradients, edge_at, edge_count, place_in, row_length
 from gdsim.kernels.parts import (
@@ -133,6 +134,7 @@ def learn_from_batch(table: Address, network: AnyNetwork, pack: Pack, sampler: S
     if run_batch(table, network, pack, sampler, key, (TESTS_LOSS if tests_loss else 0) | (KEEPS_GRADIENTS if TWO_PASSES else 0)):
         return True
     if MONITORS_MEAN and tests_loss:
+        meet()
         note_loss(network, pack, load(network.loss, 0, RUNS), load(network.samples, 0, RUNS))
     if not TWO_PASSES:
         all_gradients(network, GradientTask(sampler.batch, False, pack, step), batch_inputs(network, sampler))
@@ -149,8 +151,10 @@ def note_loss(network: AnyNetwork, pack: Pack, total: Lane, samples: Lane) -> No
         l1, l2 = h.penalty_l1, h.penalty_l2
         sizes = sizes_with_penalty(network, pack.weights, (l1, l2), False)
         total = penalized_loss(total, sizes.magnitudes, sizes.squares, samples * l1, samples * l2)
-    store(monitor.loss_sum, 0, load(monitor.loss_sum, 0, WIDTH) + total)
-    store(monitor.samples_seen, 0, load(monitor.samples_seen, 0, WIDTH) + samples)
+    total, samples = load(monitor.loss_sum, 0, WIDTH) + total, load(monitor.samples_seen, 0, WIDTH) + samples
+    meet()
+    store(monitor.loss_sum, 0, total)
+    store(monitor.samples_seen, 0, samples)
 
 
 def one_step(table: Address, model: NetworkSpace, pack: Pack, sampler: Sampler) -> int:

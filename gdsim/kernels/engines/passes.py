@@ -27,6 +27,7 @@ power of two apart; units, inputs and samples are padded to whole tiles, and not
 ever used. Tiles of 4 x 4 lanes accumulate in registers.
 """
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.parts import BAND, JOINS, finish_tile, product_column, product_tile
 from gdsim.kernels.workspace import (
     ADDS,
@@ -202,6 +203,7 @@ def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -
         product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
         if edge.links & ENDS_SUMS:
             complete(network, edge, count)
+        meet()
 
 
 def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -> None:
@@ -237,6 +239,7 @@ def all_deltas(network: AnyNetwork, weights: Memory, count: int) -> None:
         edge = edge_at(network, index)
         if edge.below >= 0:
             input_deltas(network, weights, edge, count)
+            meet()
 
 
 def all_gradients(network: AnyNetwork, task: GradientTask, samples: Matrix) -> None:

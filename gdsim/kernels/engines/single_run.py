@@ -15,6 +15,7 @@ What a step has once for its run, as the loss, is a lane of one number (`engines
 
 import numpy as np
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.blocks import shared_loss
 from gdsim.kernels.engines.network import learn_from_batch
 from gdsim.kernels.engines.passes import TILE, edge_at, edge_count, row_length
@@ -112,12 +113,15 @@ def block_loss(network: SingleRunNetwork, sampler: Sampler, source: Matrix, vali
     """
     count, limit = valid
     take_targets(network, sampler, source, count)
+    meet()
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
         sample = sample_at(network, sampler, first)
         store(network.losses, 0, shared_loss(sample, load(network.lane_index, 0, WIDTH) + first < limit, share))
+        meet()
         for number in range(min(WIDTH, count - first)):
             total = total + load(network.losses, number, 1)
+        meet()
     return total
 
 
@@ -147,10 +151,12 @@ def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: 
     for number in range(0, count, DRAW_WIDTH):
         store(network.rows, number, draw(sampler, key, stream, step, load(network.lane_index, 0, DRAW_WIDTH) + (first + number)))
     edge = edge_at(network, 0)
+    meet()
     for sample in range(count):
         row, place = np.int64(network.rows[sample]) * sampler.pitch, edge.source.offset + sample * edge.source.column_step
         for column in range(0, sampler.columns, WIDTH):
             store(network.activations, place + column, load(sampler.matrix, row + column, WIDTH))
+    meet()
     return matrix_at(network.activations, edge.source)
 
 
@@ -160,6 +166,7 @@ def advance(table: Address, steps: Count) -> Count:
     zero = splat(ZERO, 1)
     key = key_of(sampler, pack)
     for done in range(steps):
+        meet()
         if done > 0 and any(load(pack.step, 0, 1) % epoch_steps(sampler, stream_of_run(pack)) == 0):
             key = key_of(sampler, pack)
         step, carry = begin_step(pack)
@@ -179,8 +186,10 @@ def correct_answers(network: SingleRunNetwork, sampler: Sampler, count: int) -> 
     total = splat(ZERO, 1)
     for first in range(0, count, WIDTH):
         store(network.losses, 0, correct(sample_at(network, sampler, first)))
+        meet()
         for number in range(min(WIDTH, count - first)):
             total = total + load(network.losses, number, 1)
+        meet()
     return total
 
 
@@ -193,6 +202,7 @@ def store_outputs(network: SingleRunNetwork, sampler: Sampler, out: Memory, firs
     """Writes the outputs of a block's samples to out[sample, unit]."""
     for number in range(0, count, WIDTH):
         outputs(sample_at(network, sampler, number))
+    meet()
     edge = edge_at(network, edge_count(network) - 1)
     for sample in range(count):
         for unit in range(edge.units):

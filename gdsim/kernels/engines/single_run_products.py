@@ -7,6 +7,7 @@ columns of C and R are neighbours in memory. `product` and `outer` bring any mat
 are.
 """
 
+from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.passes import TILE
 from gdsim.kernels.parts import GATHER_WIDTH, TILE_HEIGHT, any_tile, finish_tile
 from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
@@ -175,5 +176,7 @@ def bias_gradients(network: SingleRunNetwork, task: GradientTask, edge: Edge) ->
         store_row(network.losses, unit % WIDTH, 1, totals)
         if (unit + 4) % WIDTH == 0 or unit + 4 >= edge.units:
             begin = unit // WIDTH * WIDTH
+            meet()
             store(network.tile, 0, load(network.losses, 0, WIDTH))
             finish_tile(network, task, part_from(goal, 0, begin), (1, 1), edge.units - begin, False)
+            meet()

@@ -1,0 +1,88 @@
+"""One run over a warp from PTX: its steps and whole training have the processor's bits, and threads wait for each
+other wherever they must.
+"""
+
+import numpy as np
+import pytest
+
+import gdsim as gd
+from gdsim.kernels.engines import RUN_ON_WARP
+from tests.cuda.arena import RaceError
+from tests.cuda.kernels import batch_of, differing, expected, jobs_for, ran_steps, same_bits, seated_on_warp, stepped, stepping_ptx, trained, training_ptx
+from tests.cuda.settings import RATES, setting
+
+WINE, DIGITS, DIABETES = (gd.datasets.load(name) for name in ("wine", "digits", "diabetes"))
+SMALL = setting(gd.MLP(WINE, hidden=(12,), activation="tanh", loss="cross_entropy"), gd.Adam(), batch=8)
+
+
+def cases():
+    yield "two hidden layers", setting(gd.MLP(WINE, hidden=(5, 40), activation="gelu", loss="cross_entropy"), gd.AdaBelief(), batch=20, dtype="float64")
+    yield "digits", setting(gd.MLP(DIGITS, hidden=(16,), activation="relu", loss="cross_entropy"), gd.Adam(), batch=8)
+    yield (
+        "several blocks",
+        setting(gd.MLP(DIABETES, hidden=(8,), activation="tanh", loss="mean_squared_error"), gd.Momentum(), batch=100, shuffle="replacement"),
+    )
+    yield "whole data", setting(gd.MLP(WINE, hidden=(8, 8), activation="tanh", loss="cross_entropy", skip="residual"), gd.SGD(), batch=None)
+    yield "dense", setting(gd.MLP(WINE, hidden=(8, 8), activation="tanh", loss="cross_entropy", skip="dense"), gd.Nesterov(), batch=8)
+    yield "one layer", setting(gd.MLP(WINE, hidden=(), loss="cross_entropy"), gd.Momentum(), batch=8)
+    yield "weight decay", setting(gd.MLP(WINE, hidden=(8,), activation="relu", loss="cross_entropy", l2=0.01), gd.WeightDecay(gd.SGD(), 0.1), batch=8)
+
+
+def check_steps(compiled, chosen, steps=2):
+    found, truth = stepped(compiled, chosen, batch_of(chosen, 1, RATES[2:3]), steps, engine=RUN_ON_WARP)
+    assert differing(found, truth) == []
+    assert found.step.tolist() == [steps]
+
+
+@pytest.mark.full
+def test_steps_of_a_run_have_the_processors_bits(compiled):
+    check_steps(compiled, SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [pytest.param(chosen, id=name) for name, chosen in cases()])
+def test_steps_of_every_kind_of_network_have_the_processors_bits(compiled, chosen):
+    check_steps(compiled, chosen)
+
+
+@pytest.mark.full
+def test_a_barrier_that_is_missing_is_seen(compiled):
+    lines = stepping_ptx(compiled, SMALL, engine=RUN_ON_WARP).split("\n")
+    barriers = [number for number, line in enumerate(lines) if "bar.warp.sync" in line]
+    for missing in barriers[:3]:  # where a step begins, once its samples are drawn, and once they are there
+        text = "\n".join(lines[:missing] + lines[missing + 1 :])
+        with pytest.raises(RaceError):
+            ran_steps(text, seated_on_warp(SMALL, batch_of(SMALL, 1, RATES), RUN_ON_WARP), 2, np.random.default_rng(0))
+
+
+def check_training(compiled, chosen, runs, warps, budget):
+    batch = batch_of(chosen, runs, RATES)
+    ptx = training_ptx(compiled, chosen, engine=RUN_ON_WARP)
+    found = trained(ptx, jobs_for(chosen, batch, warps, room=2**24, engine=RUN_ON_WARP), budget, np.random.default_rng(0))
+    truth = expected(chosen, batch)
+    assert found.keys() == truth.keys()
+    assert [name for name in truth if not same_bits(found[name], truth[name])] == []
+    return found
+
+
+@pytest.mark.full
+def test_results_of_runs_have_the_processors_bits(compiled):
+    problem = gd.MLP(gd.datasets.load("xor"), hidden=(5,), activation="tanh", loss="log_loss", l2=1e-3)
+    stops, record = (gd.SmallGradient(1e-3), gd.Target(0.69)), gd.Record(parameters=True, gradient_norm=True)
+    found = check_training(compiled, setting(problem, gd.Momentum(), batch=2, steps=6, stops=stops, schedule=gd.Cosine(cycle=6), record=record), 5, 2, 4)
+    assert len(set(found["status"].tolist())) > 1
+
+
+def whole():
+    moons, stops = gd.datasets.load("moons", validation=0.3), (gd.Validation(patience=1),)
+    problem = gd.MLP(moons, hidden=(5,), activation="tanh", loss="log_loss")
+    yield "validation", setting(problem, gd.Momentum(), batch=16, steps=30, stops=stops), 3
+    yield "state", setting(SMALL.problem, gd.Nesterov(), batch=16, steps=5, record=gd.Record(state=True, trajectory=True)), 3
+    yield "averaged", setting(SMALL.problem, gd.Averaged(gd.SGD()), batch=16, steps=5, dtype="float64", stops=(gd.Plateau(patience=1),)), 3
+    yield "gradients", setting(SMALL.problem, gd.SGD(), batch=100, steps=4, stops=(gd.SmallGradient(0.01), gd.Cycling(1e-6))), 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("chosen", "runs"), [pytest.param(*case[1:], id=case[0]) for case in whole()])
+def test_results_of_other_runs_have_the_processors_bits(compiled, chosen, runs):
+    check_training(compiled, chosen, runs, 2, 3)
