@@ -68,7 +68,7 @@ NUMBA = {
         "DeadBranchPrune FixupArgs GenericRewrites ReconstructSSA RewriteSemanticConstants TranslateByteCode",
 }  # fmt: skip
 # The same of numba-cuda, and of some names that it means to keep. Tried: 0.27.0 and 0.30.0 with Numba 0.65, 0.30.4
-# with 0.68; 0.24 fails with NumPy 2.4.
+# with 0.68; 0.24 fails with NumPy 2.4, 0.30.4 with NumPy 2.5.
 NUMBA_CUDA = {
     "numba.cuda": "types", "numba.cuda.compiler": "compile_cuda kernel_fixup", "numba.cuda.core.compiler_lock": "global_compiler_lock",
     "numba.cuda.core.imputils": "lower_constant", "numba.cuda.cudadrv.nvrtc": "get_supported_ccs", "numba.cuda.descriptor": "cuda_target", "numba.cuda.dispatcher": "CUDADispatcher",
@@ -109,7 +109,7 @@ def test_private_names_of_numba_are_pinned():
 
 
 def test_names_of_numba_cuda_are_pinned():
-    (requirement,) = PROJECT["optional-dependencies"]["cuda"]
+    requirement, _ = PROJECT["optional-dependencies"]["cuda"]
     is_there = importlib.util.find_spec("numba_cuda") is not None
     check_names(NUMBA_CUDA, "numba.cuda", requirement, is_there)
 

@@ -60,7 +60,7 @@ LINE = gd.Expression("(a*x + b - y)**2", data=gd.Data([[0.0], [1.0], [3.0]], [1.
 
 TABLE = (
     # functions of few parameters
-    row(gd.Adam(), F.Rosenbrock(), gd.Constant(), "Target budget", (gd.SmallGradient(1e-3), gd.Target(0.5)), steps=120, runs=70, record=STATE, tier="full"),
+    row(gd.Adam(), F.Rosenbrock(), gd.Constant(), "Target budget", (gd.SmallGradient(1e-3), gd.Target(0.5)), steps=60, runs=70, record=STATE, tier="full"),
     row(gd.SGD(), F.Beale(), gd.InverseTime(), "Diverged budget", steps=40, record=Record(parameters=True, parameter_norm=True)),
     row(gd.SGD(**TORCH), F.Rosenbrock(), gd.Constant(), "Diverged budget", steps=30, dtype="float64", record=Record(every=7, trajectory=True)),
     row(gd.Momentum(), F.Booth(), gd.Power(0.5), "Diverged Target budget", (gd.Target([100.0, 5.0]),), steps=50, record=STATE),

@@ -10,13 +10,12 @@ import threading
 import pytest
 
 import gdsim as gd
-from gdsim.kernels.cuda import kernels_on_warps, stepping, whole_training
+from gdsim.kernels.cuda import kernels_on_warps, stepping
 from gdsim.lanes.cubins import cubin_of, read_cubin
 from gdsim.population.engine_choice import structure_of
 from tests.cuda.arena import WARP
+from tests.cuda.resources import CAPABILITIES, KERNELS, MORE, key_of, known, taken_by
 from tests.cuda.settings import setting
-
-CAPABILITIES = [(7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0)]
 
 # 309 numbers of a block's and 100 of a thread's own, read at a place that is known only at run time.
 BY_HAND = """
@@ -149,32 +148,23 @@ def test_values_beyond_the_registers_that_a_thread_may_take_lie_in_local_memory(
     assert free.local_bytes == 0 < limited.local_bytes
 
 
-# The most registers of a thread (before capability 9.0, from there on): what the compiler takes today and an eighth
-# more. It makes relocatable code, in which divisions and square roots call their long ways, and a call took more before.
-STEPS = [
-    pytest.param(gd.functions.Rosenbrock(), gd.Adam(), "float32", (108, 72), id="Adam"),
-    pytest.param(gd.functions.Rosenbrock(), gd.Adam(), "float64", (152, 102), id="Adam float64", marks=pytest.mark.full),
-    pytest.param(gd.functions.Rosenbrock(), gd.Momentum(), "float32", (92, 50), id="Momentum", marks=pytest.mark.full),
-    pytest.param(gd.functions.Rosenbrock(), gd.Averaged(gd.Nesterov()), "float32", (110, 75), id="averaged Nesterov", marks=pytest.mark.full),
-    pytest.param(gd.functions.Ackley(), gd.AMSGrad(), "float32", (117, 90), id="AMSGrad on Ackley", marks=pytest.mark.full),
-]
-TRAINING = 168  # of which a multiprocessor has room for 12 warps
+def asked_about():
+    for name, kernel in KERNELS.items():
+        marks = [] if kernel.tier == "plain" else [getattr(pytest.mark, kernel.tier)]
+        yield from (pytest.param(name, capability, id=f"{name}, {key_of(capability)}", marks=marks) for capability in CAPABILITIES)
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
-@pytest.mark.parametrize(("problem", "rule", "dtype", "most"), STEPS)
-def test_steps_of_functions_keep_all_in_few_registers(cuda, folder, problem, rule, dtype, most, capability):
-    found = cubin_of(*kernel_of(stepping, problem, rule, dtype), words(), capability)
-    assert found.registers <= most[capability >= (9, 0)]
-    assert (found.shared_bytes, found.local_bytes) == (0, 0)  # and nothing is spilled, for which there would be local memory
+@pytest.mark.parametrize(("name", "capability"), asked_about())
+def test_kernels_take_no_more_of_a_device_than_they_did(cuda, name, capability):
+    found, (registers, shared, local) = taken_by(name, capability), known()[name][key_of(capability)]
+    assert found[0] <= MORE * registers
+    assert found[1:] <= [shared, local]  # what is spilled lies in local memory
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_whole_training_of_a_function_keeps_all_in_registers(cuda, folder, capability):
-    found = cubin_of(*kernel_of(whole_training), words(), capability)
-    assert found.registers <= TRAINING
-    assert (found.shared_bytes, found.local_bytes) == (0, 0)
+def test_kernels_of_few_parameters_keep_all_in_registers():
+    assert {name: {key_of(c) for c in CAPABILITIES} for name in KERNELS} == {name: set(of) for name, of in known().items()}
+    assert [name for name, taken in known().items() if "packed" not in name and any(local for _, _, local in taken.values())] == []
+    assert max(registers for of in known().values() for registers, *_ in of.values()) <= 255
 
 
 def test_a_second_process_finds_the_machine_code(cuda, folder):

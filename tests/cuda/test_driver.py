@@ -22,6 +22,7 @@ from tests.cuda.arena import WARP
 from tests.cuda.driver import DriverLibrary
 from tests.cuda.kernels import batch_of, expected, loadable, same_bits, training_ptx
 from tests.cuda.settings import RATES, setting
+from tests.cuda.table import TABLE
 
 RUNS = 150
 STOPS = (gd.SmallGradient(1e-3), gd.Target(0.5))
@@ -67,22 +68,11 @@ def test_a_device_gives_the_processors_bits_however_many_warps_it_has_room_for(r
     assert library.held == {}
 
 
-def others():
-    xor, moons = gd.datasets.load("xor"), gd.datasets.load("moons", validation=0.3)
-    yield "xor written out", setting(gd.MLP(xor, hidden=(2,), activation="tanh", loss="log_loss"), gd.Momentum(), is_written_out=True, steps=20)
-    yield (
-        "network",
-        setting(gd.MLP(moons, hidden=(4,), activation="tanh", loss="log_loss"), gd.Nesterov(), batch=16, stops=(gd.Validation(patience=1),), steps=3),
-    )
-    yield "linear", setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8, steps=3)
-    yield "averaged float64", setting(gd.functions.Rosenbrock(), gd.Averaged(gd.Nesterov()), dtype="float64", steps=20)
-
-
 @pytest.mark.full
-@pytest.mark.parametrize("chosen", [pytest.param(chosen, id=name) for name, chosen in others()])
-def test_the_memory_of_every_kind_of_problem_lies_where_the_kernel_looks_for_it(compiled, chosen):
-    batch, library = batch_of(chosen, 40, RATES[:3]), DriverLibrary(2**25, multiprocessors=2)
-    check(train(loadable(training_ptx(compiled, chosen)), batch, library, chosen=chosen).columns, expected(chosen, batch))
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.name) for one in TABLE if one.tier == "full" and one.setting.problem.data is not None])
+def test_the_memory_of_every_kind_of_problem_lies_where_the_kernel_looks_for_it(compiled, one):
+    batch, library = batch_of(one.setting, one.runs, RATES), DriverLibrary(2**25, multiprocessors=2)
+    check(train(loadable(training_ptx(compiled, one.setting)), batch, library, chosen=one.setting).columns, expected(one.setting, batch))
 
 
 def test_launches_last_as_long_as_the_host_can_wait(rosenbrock):

@@ -35,19 +35,16 @@ def test_steps_of_a_rule_have_the_processors_bits(compiled, rule):
 
 def problems():
     moons, wine, digits = gd.datasets.load("moons"), gd.datasets.load("wine"), gd.datasets.load("digits")
-    yield "float64", setting(gd.functions.Rosenbrock(), gd.Adam(), dtype="float64"), 20
-    yield "ten dimensions", setting(gd.functions.Rosenbrock(dim=10), gd.Adam()), 10
-    yield "Ackley", setting(gd.functions.Ackley(), gd.Momentum()), 10
-    yield "quadratic", setting(gd.Quadratic(np.diag(np.arange(1.0, 21.0))), gd.Momentum()), 5
-    yield "linear", setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8), 3
-    yield "logistic", setting(gd.LogisticRegression(gd.datasets.load("breast_cancer")), gd.Momentum(), batch=8), 3
-    yield "xor written out", setting(gd.MLP(gd.datasets.load("xor"), hidden=(2,), activation="tanh", loss="log_loss"), gd.Momentum(), is_written_out=True), 20
-    yield "moons", setting(gd.MLP(moons, hidden=(4,), activation="tanh", loss="log_loss"), gd.Nesterov(), batch=16), 3
-    yield "two hidden layers", setting(gd.MLP(wine, hidden=(5, 7), activation="gelu", loss="cross_entropy"), gd.AdaBelief(), batch=8), 2
-    yield "digits", setting(gd.MLP(digits, hidden=(8,), activation="relu", loss="cross_entropy"), gd.Adam(), batch=8), 1
+    yield "full", "ten dimensions", setting(gd.functions.Rosenbrock(dim=10), gd.Adam()), 10
+    yield "full", "Ackley", setting(gd.functions.Ackley(), gd.Momentum(), dtype="float64"), 10
+    yield "full", "quadratic", setting(gd.Quadratic(np.diag(np.arange(1.0, 21.0))), gd.Momentum()), 5
+    yield "slow", "linear", setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8), 3
+    yield "slow", "logistic", setting(gd.LogisticRegression(gd.datasets.load("breast_cancer")), gd.Momentum(), batch=8), 3
+    yield "slow", "moons", setting(gd.MLP(moons, hidden=(4,), activation="tanh", loss="log_loss"), gd.Nesterov(), batch=16), 3
+    yield "slow", "two hidden layers", setting(gd.MLP(wine, hidden=(5, 7), activation="gelu", loss="cross_entropy"), gd.AdaBelief(), batch=8), 2
+    yield "slow", "digits", setting(gd.MLP(digits, hidden=(8,), activation="relu", loss="cross_entropy"), gd.Adam(), batch=8), 1
 
 
-@pytest.mark.full
-@pytest.mark.parametrize(("chosen", "steps"), [pytest.param(*case[1:], id=case[0]) for case in problems()])
+@pytest.mark.parametrize(("chosen", "steps"), [pytest.param(*case, id=name, marks=getattr(pytest.mark, tier)) for tier, name, *case in problems()])
 def test_steps_of_a_problem_have_the_processors_bits(compiled, chosen, steps):
     check(compiled, chosen, steps)

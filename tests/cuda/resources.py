@@ -1,0 +1,79 @@
+"""What kernels take of a device: registers of a thread, shared memory of a block, and local memory of a thread, in which
+lies what has no place in registers. `taken.json` has what NVIDIA's compiler said when it was last asked.
+
+`python -m tests.cuda.resources` asks it anew, about each kernel for each capability, and writes the file.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import gdsim as gd
+from gdsim.kernels.cuda import Template, kernels_on_warps, stepping
+from gdsim.lanes.cubins import cubin_of
+from gdsim.population.engine_choice import structure_of
+from gdsim.population.setting import Setting
+from tests.cuda.arena import WARP
+from tests.cuda.settings import setting
+
+FILE = pathlib.Path(__file__).with_name("taken.json")
+CAPABILITIES = ((7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
+MORE = 1.125  # times as many registers, and the next version of the compiler may take
+
+
+class Kernel(NamedTuple):
+    """A kernel whose needs are told."""
+
+    template: Callable[[Any], Template]
+    setting: Setting
+    tier: str = "slow"  # of pytest, from which on it is asked about
+
+
+def _kernels() -> dict[str, Kernel]:
+    rosenbrock = gd.functions.Rosenbrock()
+    adam, momentum = setting(rosenbrock, gd.Adam()), setting(rosenbrock, gd.Momentum())
+    return {
+        "steps, Adam on Rosenbrock": Kernel(stepping, adam, tier="plain"),
+        "steps, Adam on Rosenbrock, float64": Kernel(stepping, setting(rosenbrock, gd.Adam(), dtype="float64")),
+        "steps, Momentum on Rosenbrock": Kernel(stepping, momentum),
+        "steps, averaged Nesterov on Rosenbrock": Kernel(stepping, setting(rosenbrock, gd.Averaged(gd.Nesterov()))),
+        "steps, AMSGrad on Ackley": Kernel(stepping, setting(gd.functions.Ackley(), gd.AMSGrad())),
+    }
+
+
+KERNELS = _kernels()
+
+
+def taken_by(name: str, capability: tuple[int, int]) -> list[int]:
+    """[registers, bytes of shared memory, bytes of local memory] of a kernel, as its machine code says."""
+    from numba.cuda import types
+
+    words, kernel = types.Array(types.int64, 1, "C"), KERNELS[name]
+    template = kernel.template(kernels_on_warps(structure_of(kernel.setting, WARP)))
+    return list(cubin_of(*template, (words, types.int64, words), capability)[2:])
+
+
+def key_of(capability: tuple[int, int]) -> str:
+    """A capability as the file has it."""
+    return f"{capability[0]}.{capability[1]}"
+
+
+def known() -> dict[str, dict[str, list[int]]]:
+    """What the file says: {kernel: {capability: what it takes}}."""
+    return json.loads(FILE.read_text())
+
+
+def main(names: list[str]) -> None:
+    """Asks about the kernels whose names have one of the words, or about all."""
+    found = known() if FILE.exists() else {}
+    for name in KERNELS:
+        if not names or any(word in name for word in names):
+            found[name] = {key_of(capability): taken_by(name, capability) for capability in CAPABILITIES}
+            rows = [f" {json.dumps(name)}: {json.dumps(found[name])}" for name in KERNELS if name in found]
+            FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
