@@ -13,6 +13,15 @@ from gdsim.lanes.numbers import Duals, zeros
 from gdsim.lanes.types import Address
 
 LINE = 256  # bytes: arrays begin at multiples of so many, as a warp's lanes of float64 fill
+FILLED_BYTES = 2**16  # of an array full of one number from which on the device fills it: it takes ten copies or more
+
+
+class Filled(NamedTuple):
+    """Lines that are all alike, which an image has only room for."""
+
+    first: int  # bytes behind the beginning of a copy
+    line: np.ndarray
+    lines: int
 
 
 class Region(NamedTuple):
@@ -21,11 +30,20 @@ class Region(NamedTuple):
     first: int  # where its first copy begins in the arena
     copies: int
     image: np.ndarray  # uint8: the bytes of a copy
+    filled: tuple[Filled, ...]
 
     @property
     def stride(self) -> int:
         """Bytes from one copy to the next."""
         return self.image.size
+
+    def spans(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The parts of the image that are not to be filled, by where they begin in it."""
+        begin = 0
+        for filled in (*self.filled, Filled(self.stride, self.image, 0)):
+            if filled.first > begin:
+                yield begin, self.image[begin : filled.first]
+            begin = filled.first + filled.lines * LINE
 
 
 class Place(NamedTuple):
@@ -54,6 +72,13 @@ def arrays_of(value: Any) -> Iterator[np.ndarray]:
 def zeros_of(size: int) -> np.ndarray:
     """So many bytes."""
     return zeros(size, np.uint8)
+
+
+def _filled(array: np.ndarray, offset: int) -> Filled | None:
+    """The lines of an array that is full of one number, as `constant` makes it, if they are many."""
+    if any(array.strides) or array.nbytes < FILLED_BYTES:
+        return None
+    return Filled(offset, np.full(LINE // array.itemsize, array.flat[0]), -(-array.nbytes // LINE))
 
 
 class Arena:
@@ -89,11 +114,13 @@ class Arena:
     def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int, memory: Callable[[int], np.ndarray]) -> None:
         """Copies arrays into a region behind all others."""
         *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in new.values()]).tolist()
-        region = Region(self.size, copies, memory(size))
+        filled = [_filled(array, offset) for array, offset in zip(new.values(), offsets, strict=True)]
+        region = Region(self.size, copies, memory(size), tuple(filter(None, filled)))
         self.regions.append(region)
-        for (key, array), offset in zip(new.items(), offsets, strict=True):
+        for (key, array), offset, lines in zip(new.items(), offsets, filled, strict=True):
             view = region.image[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
-            view[...] = array
+            if lines is None:
+                view[...] = array
             self._places[_key(view)] = place = Place(region, offset, view)
             self._copied[key] = array, place
 

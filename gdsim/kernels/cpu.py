@@ -332,20 +332,21 @@ class Kernels:
         places[2:] *= validation.sample_count > 0
         return job._replace(evaluations=Evaluations(*map(int, places)), tables=held)
 
-    def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int]) -> Runs:
-        """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share."""
+    def new_runs(self, count: int, keeps: Keeps, sizes: Mapping[str, int], full: Callable[..., np.ndarray] = np.full) -> Runs:
+        """Tables of a job of `count` runs, without their beginnings; `sizes` of the dims that runs share. `full`, of a size,
+        a number and a type, makes those that are at first full of one number.
+        """
         every = {"parameter": len(self.layout.places), "slot": self.slot_places.shape[1], "carry": self.carry_count, **sizes}
 
         def made(table: TableOf | RunState) -> Any:
             if not isinstance(table, TableOf):
                 return RunState(*map(made, table))
             size = count * math.prod(every[d] for d in table.dims) if table.keep == "" or getattr(keeps, table.keep) else 0
-            if table.is_whole or table.is_still:
-                return np.full(size, table.fill, np.int64 if table.is_whole else self.dtype)
-            return self.number.full(size, table.fill)
+            return number(size, table.fill) if not table.is_whole and not table.is_still else full(size, table.fill, np.int64 if table.is_whole else self.dtype)
 
+        number = self.number.full if self.number.tangents else functools.partial(full, dtype=self.dtype)
         none, whole = self.number.full(0, 0), np.zeros(0, np.int64)
-        curves = Curves(*(self.number.full(count * sizes["checkpoint"] * (name in keeps.curves), np.nan) for name in Curves._fields))
+        curves = Curves(*(number(count * sizes["checkpoint"] * (name in keeps.curves), np.nan) for name in Curves._fields))
         tables = {name: made(table) for name, table in Runs._field_defaults.items()}
         return Runs(RunState(none, none, none), none, none, whole, whole, curves, np.zeros(1, np.int64), **tables)
 

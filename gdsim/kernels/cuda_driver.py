@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.devices import Device, OutOfDeviceMemoryError, Station, Stations, Stream
-from gdsim.kernels.arena import Arena, Region, zeros_of
+from gdsim.kernels.arena import LINE, Arena, Region, zeros_of
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda import train_packs_words
 from gdsim.kernels.job import Job
@@ -72,7 +72,7 @@ def laid_out(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_o
     called, out = arena.hold((whole(warps), whole(warps)))
     arena.hold((job.spec, job.training_sampler, job.samplers))
     arena.hold((job.lanes.pack_steps, job.lanes.lane_steps), warps)
-    table, _ = arena.hold((whole(table_of(job).size), job.tables), warps)
+    table, _ = arena.hold((whole(table_of(job._replace(runs=runs)).size), job.tables), warps)
     made = arena.hold(job._replace(runs=runs), warps)
     arena.forget_copied()
     return Layout(arena, made, table, called, out)
@@ -154,10 +154,19 @@ def _fill(stream: Stream, kernels: Kernels, layout: Layout, base: Address) -> np
     called.view[:] = base + tables.first + layout.arena.place_of(layout.table).offset + tables.stride * warps
     for region in layout.arena.regions:
         if region is not tables:
-            stream.copy_in(base + region.first, region.image)
-            stream.repeat(base + region.first, region.stride, region.copies)
+            _fill_region(stream, region, base + region.first)
     stream.copy_in(base + tables.first, every)
     return every
+
+
+def _fill_region(stream: Stream, region: Region, first: Address) -> None:
+    """Fills all copies of a region, the first of which begins at `first`."""
+    for begin, span in region.spans():
+        stream.copy_in(first + begin, span)
+    for filled in region.filled:
+        stream.copy_in(first + filled.first, filled.line)
+        stream.repeat(first + filled.first, LINE, filled.lines)
+    stream.repeat(first, region.stride, region.copies)
 
 
 def _tables_of(kernels: Kernels, layout: Layout, base: Address, warp: int) -> np.ndarray:

@@ -20,6 +20,15 @@ def zeros(count: int, dtype: DTypeLike) -> np.ndarray:
     return raw[first : first + count * kind.itemsize].view(kind)
 
 
+def constant(count: int, value: float, dtype: DTypeLike) -> np.ndarray:
+    """`np.full`, in the memory of one number: it can be read, and not changed.
+
+    >>> constant(10**12, -1, np.int64)[-1]
+    np.int64(-1)
+    """
+    return np.broadcast_to(np.array(value, dtype), count)
+
+
 @dataclasses.dataclass(frozen=True)
 class DualZero:
     """0 with tangents that are 0, by whose type a kernel knows its numbers."""

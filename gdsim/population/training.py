@@ -17,7 +17,7 @@ from gdsim.kernels.state import JobSpec, Keeps, Monitor, Runs, RunState
 from gdsim.kernels.training import DONE
 from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.float_mode import ieee_mode
-from gdsim.lanes.numbers import Number, in_plane, values_of
+from gdsim.lanes.numbers import Number, constant, in_plane, values_of
 from gdsim.population.columns import MONITORED, columns_from, curves_of, state_names, validated_of
 from gdsim.population.engine_choice import kernels_for
 from gdsim.population.hyperparameters import all_numbers, number_names, schedule_values
@@ -125,12 +125,14 @@ class Prepared(NamedTuple):
 
 def prepared_for(setting: Setting, kernels: Kernels, batch: Batch, earlier: Mapping[str, np.ndarray] | None = None) -> Prepared:
     """The tables of a batch, with every run at its start, or at its earlier end."""
-    runs = _new_runs(setting, kernels, batch)
+    # What a device fills is not filled here before it, unless runs go on from other numbers.
+    runs = _new_runs(setting, kernels, batch, constant if kernels.attendants > 1 and earlier is None else np.full)
     if earlier is not None:
         runs = _resumed(setting, kernels.number, runs, earlier)
     shards = None
     if setting.has_shards:
-        shards, runs.shard[:] = shards_for(setting, batch.start, batch.cell, batch.values)
+        shards, row = shards_for(setting, batch.start, batch.cell, batch.values)
+        runs = runs._replace(shard=np.asarray(row, np.int64))
     return Prepared(runs, spec_of(setting, kernels), samplers_of(setting, shards, kernels.width))
 
 
@@ -165,24 +167,26 @@ def _set_monitor(setting: Setting, monitor: Monitor) -> None:
             monitor.small_steps_needed[:] = stop.times
 
 
-def _new_runs(setting: Setting, kernels: Kernels, batch: Batch) -> Runs:
-    """The tables of a batch, with every run at its start."""
+def _new_runs(setting: Setting, kernels: Kernels, batch: Batch, full: Callable[..., np.ndarray]) -> Runs:
+    """The tables of a batch, with every run at its start, and what is full of one number as `full` makes it."""
     record = setting.record
     keeps = Keeps(
         curves_of(setting), record.trajectory or record.sharpness, record.parameters or record.state, any(isinstance(s, Validation) for s in setting.stops),
         record.state, bool(validated_of(setting)), record.state and any(isinstance(s, Cycling) for s in setting.stops),
     )  # fmt: skip
     sizes = {"checkpoint": len(setting.checkpoints), "stop": len(setting.stops), "target": len(setting.targets), "epoch": epochs_of(setting)}
-    runs = kernels.new_runs(len(batch.number), keeps, sizes)
+    runs = kernels.new_runs(len(batch.number), keeps, sizes, full)
     points = initial_points(setting.init, setting.problem, setting.seed, batch.start).astype(kernels.dtype)
-    runs.start[:], runs.cell[:] = batch.start, batch.cell
+    start, cell = np.array(batch.start, np.int64), np.array(batch.cell, np.int64)
     names = number_names(setting)
     values = [all_numbers(setting, v) for v in batch.values]
     numbers = np.array([[v[name] for name in names] for v in values], kernels.dtype)
     first, factor = np.array([setting.schedule.cycle_of(schedule_values(setting.schedule, v)) for v in batch.values], np.int64).T.copy()
     flat = kernels.number.holding(points, start_seeds(setting, batch.start))
     flat_numbers = kernels.number.holding(numbers, number_seeds(setting, names, batch.values))
-    return runs._replace(begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=flat_numbers, first_cycle=first, cycle_factor=factor)
+    return runs._replace(
+        begin=runs.begin._replace(weights=flat), shown=flat, hyperparameters=flat_numbers, first_cycle=first, cycle_factor=factor, start=start, cell=cell
+    )
 
 
 def _resumed(setting: Setting, number: Number, runs: Runs, earlier: Mapping[str, np.ndarray]) -> Runs:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gdsim.kernels.arena import LINE, Arena
+from gdsim.kernels.arena import FILLED_BYTES, LINE, Arena
 from gdsim.lanes.memory import table_of
-from gdsim.lanes.numbers import APART, Number
+from gdsim.lanes.numbers import APART, Number, constant
 
 
 class Pair(NamedTuple):
@@ -70,6 +70,23 @@ def test_an_array_is_held_once_however_often_it_stands_there():
     held.first[2] = 9
     assert arena.regions[0].image[:40].view(float).tolist() == [0, 1, 9, 3, 4]
     assert weights[2] == 2
+
+
+def test_what_is_full_of_one_number_is_left_to_be_filled_where_it_is_large():
+    few, many, most = constant(10, -1, np.int64), constant(FILLED_BYTES // 4 + 1, np.nan, np.float32), constant(FILLED_BYTES // 8, 7, np.int64)
+    others = [np.arange(1, 4), np.arange(5.0)]
+    arena = Arena()
+    held = arena.hold((others[0], few, many, most, others[1]))
+    (region,) = arena.regions
+    block = np.full(arena.size, 0xA5, np.uint8)
+    for begin, span in region.spans():
+        block[begin : begin + span.size] = span
+    for filled in region.filled:
+        block[filled.first :][: filled.lines * LINE] = np.tile(filled.line.view(np.uint8), filled.lines)
+    assert [filled.lines for filled in region.filled] == [FILLED_BYTES // LINE + 1, FILLED_BYTES // LINE]
+    for array, view in zip((others[0], few, many, most, others[1]), held, strict=True):
+        assert (block[arena.address(view, 0) :][: array.nbytes].view(array.dtype).view(f"u{array.itemsize}") == array.view(f"u{array.itemsize}")).all()
+        assert view.flags.writeable
 
 
 def test_arrays_that_were_copied_may_go_and_those_of_images_stay_known():
