@@ -9,6 +9,7 @@ import pytest
 
 import gdsim as gd
 from gdsim.population import Gradients
+from gdsim.population.workplace import Workplace
 from tests.helpers import ACTIVATIONS, LOSSES, data_for, torch_loss, torch_tensors
 
 HIDDEN = ([], [4], [6, 3], [5, 4, 3])
@@ -99,7 +100,7 @@ def test_gradients_are_left_with_the_penalty_and_of_functions_too(dtype):
     for problem in (network, gd.functions.Himmelblau(), gd.functions.Rosenbrock(dim=40)):
         w = np.random.default_rng(2).normal(size=(37, problem.parameter_count))
         scores = gd.evaluate(problem, w, dtype=dtype)
-        loss, gradient = Gradients(problem, dtype, threads=2).at(w)
+        loss, gradient = Gradients(problem, dtype, Workplace(2)).at(w)
         assert loss.dtype == gradient.dtype == dtype
         assert (loss == scores.loss.values).all()
         step = 1e-6 * np.random.default_rng(3).normal(size=problem.parameter_count)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gdsim import population
 from gdsim.axes import checked_seed
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.planning.machine import cores_for
@@ -50,5 +51,13 @@ def sharpness(
     >>> [round(float(found[name]), 9) for name in ("lambda_max", "trace", "scale_invariant")]
     [3.0, 4.0, 13.0]
     """
-    options = {"rho": rho, "epsilon": epsilon, "sigma": sigma, "probes": probes, "seed": checked_seed(seed), "dtype": dtype, "threads": cores_for(threads)}
+    options = {
+        "rho": rho,
+        "epsilon": epsilon,
+        "sigma": sigma,
+        "probes": probes,
+        "seed": checked_seed(seed),
+        "dtype": dtype,
+        "place": Workplace(cores_for(threads)),
+    }
     return at_points(problem, parameters, variable, "sharpness", population.sharpness, options)

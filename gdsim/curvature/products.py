@@ -8,6 +8,7 @@ import numpy as np
 
 from gdsim import population
 from gdsim.data.arrays import plain
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.statistics import ArrayLike
@@ -49,19 +50,19 @@ def hessian_product(
     >>> hessian_product(gd.Quadratic([[2.0, 1.0], [1.0, 3.0]]), [5.0, 7.0], [1.0, 0.0]).tolist()
     [2.0, 1.0]
     """
-    cores = cores_for(threads)
+    place = Workplace(cores_for(threads))
     if not is_result(problem):
         check_problem(problem, "hessian_product")
         if vectors is None:
             raise TypeError("hessian_product needs vectors: hessian_product(problem, parameters, vectors), or hessian_product(result, vectors)")
-        return population.hessian_product(problem, parameters, vectors, matrix=matrix, dtype=dtype, threads=cores)
+        return population.hessian_product(problem, parameters, vectors, matrix=matrix, dtype=dtype, place=place)
     if vectors is not None:
         raise TypeError("hessian_product takes a result in place of problem and parameters; give hessian_product(result, vectors)")
     values = plain(parameters, "vectors")
 
     def product(one: Problem, points: Any, runs: np.ndarray) -> Any:
         own = (values[runs] if values.ndim == 3 else values)[..., : one.parameter_count]
-        return population.hessian_product(one, points, own, matrix=matrix, dtype=dtype, threads=cores)
+        return population.hessian_product(one, points, own, matrix=matrix, dtype=dtype, place=place)
 
     return of_result(cast("Result", problem), variable, "hessian_product", product)
 
@@ -85,4 +86,4 @@ def hessian(
     >>> hessian(gd.functions.Rosenbrock(), [1.0, 1.0]).hessian.values.tolist()
     [[802.0, -400.0], [-400.0, 200.0]]
     """
-    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype, "threads": cores_for(threads)})
+    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype, "place": Workplace(cores_for(threads))})

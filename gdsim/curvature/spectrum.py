@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gdsim import population
 from gdsim.axes import checked_seed, checked_truth, checked_whole
 from gdsim.population.eigenvalues import MOST_PRODUCTS, check_eigenvalues
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations
 from gdsim.statistics import ArrayLike
@@ -98,5 +99,5 @@ def trace(
     >>> float(trace(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).trace)
     4.0
     """
-    options: dict[str, Any] = {"probes": probes, "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype, "threads": cores_for(threads)}
+    options: dict[str, Any] = {"probes": probes, "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype, "place": Workplace(cores_for(threads))}
     return at_points(problem, parameters, variable, "trace", population.trace, options)

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.engines import Structure
 from gdsim.kernels.engines.blocks import block_loss
 from gdsim.kernels.engines.network import correct_answers
 from gdsim.kernels.engines.passes import BLOCK, complete, edge_at, edge_count, place_in, product, row_length
+from gdsim.kernels.packs import PackKernel
 from gdsim.kernels.parts import JOINS, job_plane, job_products
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.sampling import fill_shared
@@ -180,10 +180,10 @@ def evaluate_plane(table: Address, packs: int) -> int:
 
 
 class PlaneKernels:
-    """The kernels of one structure of networks on planes, for packs of `width` points."""
+    """The kernels of one structure of networks on planes, for packs of points."""
 
-    def __init__(self, structure: Structure, width: int) -> None:
-        self.kernels = Kernels(structure, width)
+    def __init__(self, kernels: Kernels) -> None:
+        self.kernels = kernels
 
     @property
     def _network(self) -> Network:
@@ -195,18 +195,19 @@ class PlaneKernels:
     def _lanes(self, n: int) -> np.ndarray:
         return self.kernels.number.zeros(n * self.kernels.width)
 
-    def _compiled(self, template: Any, job: Any, title: str) -> Any:
-        return self.kernels.compiled(self.kernels.described(template, self.kernels.evaluation_parts(), job, title=title))
+    def _kernel(self, template: Any, job: Any, title: str) -> PackKernel:
+        return PackKernel(self.kernels, self.kernels.described(template, self.kernels.evaluation_parts(), job, title=title))
 
     @functools.cached_property
     def _tabulate(self) -> Any:
         none, sampler = self._lanes(0), sampler_of(None, None, True, 0, self.kernels.dtype)
-        return self._compiled(tabulate, ProductsJob(Products(self._network, none, sampler, none)), "products of a plane's weights")
+        return self._kernel(tabulate, ProductsJob(Products(self._network, none, sampler, none)), "products of a plane's weights").compiled
 
     @functools.cached_property
-    def _evaluate(self) -> Any:
+    def kernel(self) -> PackKernel:
+        """`evaluate_plane`, of jobs of `new_job` and their number of packs."""
         none, sampler = self._lanes(0), sampler_of(None, None, True, 0, self.kernels.dtype)
-        return self._compiled(evaluate_plane, PlaneJob(Plane(self._network, none, none, sampler, none, none, none, none)), "losses on a plane")
+        return self._kernel(evaluate_plane, PlaneJob(Plane(self._network, none, none, sampler, none, none, none, none)), "losses on a plane")
 
     @functools.cached_property
     def units(self) -> int:
@@ -227,16 +228,28 @@ class PlaneKernels:
             self._tabulate(table.ctypes.data, first)
         return sums
 
-    def scores(self, terms: np.ndarray, sums: np.ndarray, sampler: Sampler, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(loss without penalty, accuracy) at coordinates[point, axis]."""
-        width, layout, count = self.kernels.width, self.kernels.layout, len(coordinates)
-        packs = -(-count // width)
+    def new_job(self, terms: np.ndarray, sums: np.ndarray, sampler: Sampler, packs: int) -> PlaneJob:
+        """Room for so many packs of points on the plane of terms[term, parameter], whose sums are known, and what is found of
+        them on a sampler's targets.
+        """
+        layout, lanes = self.kernels.layout, self._lanes
         placed = self.kernels.number.zeros(layout.size * TERMS)
         placed.reshape(layout.size, TERMS)[layout.places] = terms.T
-        padded = np.zeros((packs * width, AXES))
-        padded[:count] = coordinates
-        t = self.kernels.number.array(np.ascontiguousarray(padded.reshape(packs, width, AXES).transpose(0, 2, 1)).ravel())
-        plane = Plane(self._network, placed, sums, sampler, t, self._lanes(layout.size), self._lanes(packs), self._lanes(packs))
-        table = table_of(PlaneJob(plane))
-        self._evaluate(table.ctypes.data, packs)
-        return plane.loss[:count], plane.accuracy[:count]
+        return PlaneJob(Plane(self._network, placed, sums, sampler, lanes(packs * AXES), lanes(layout.size), lanes(packs), lanes(packs)))
+
+    def fill(self, job: PlaneJob, coordinates: np.ndarray) -> None:
+        """Puts points with coordinates[point, axis] into a job's packs."""
+        whole = job.plane.coordinates.reshape(-1, AXES, self.kernels.width)
+        padded = np.zeros((len(whole) * self.kernels.width, AXES))
+        padded[: len(coordinates)] = coordinates
+        whole[:] = padded.reshape(-1, self.kernels.width, AXES).transpose(0, 2, 1)
+
+    @staticmethod
+    def moved(job: PlaneJob) -> Any:
+        """The arrays of a job in which its points are, and in which their losses without penalty and accuracies are left."""
+        return job.plane.coordinates, job.plane.loss, job.plane.accuracy
+
+    @staticmethod
+    def shared(job: PlaneJob) -> Any:
+        """The arrays of a job that are the same for all points."""
+        return job.plane.terms, job.plane.sums, job.plane.sampler

@@ -4,6 +4,7 @@ All of it is one block. What warps have of their own is made once on the host, i
 `stride` apart, so that a thousand warps cost the host what one does.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -81,6 +82,16 @@ def _filled(array: np.ndarray, offset: int) -> Filled | None:
     return Filled(offset, np.full(LINE // array.itemsize, array.flat[0]), -(-array.nbytes // LINE))
 
 
+def with_arrays(value: Any, chosen: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """A nested tuple in which another array stands for each that has any numbers."""
+    if isinstance(value, tuple):
+        members = [with_arrays(member, chosen) for member in value]
+        return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
+    if isinstance(value, Duals):
+        return value.moved(with_arrays(value.whole, chosen))
+    return chosen(value) if isinstance(value, np.ndarray) and value.nbytes else value
+
+
 class Arena:
     """A block of a device's memory as it will be.
 
@@ -109,7 +120,7 @@ class Arena:
         new = {key: array for array in arrays_of(value) if (key := _key(array)) not in self._copied and key not in self._places}
         if new:
             self._place(new, copies, memory)
-        return self._held(value)
+        return with_arrays(value, lambda array: self.place_of(array).view)
 
     def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int, memory: Callable[[int], np.ndarray]) -> None:
         """Copies arrays into a region behind all others."""
@@ -124,14 +135,6 @@ class Arena:
             self._places[_key(view)] = place = Place(region, offset, view)
             self._copied[key] = array, place
 
-    def _held(self, value: Any) -> Any:
-        if isinstance(value, tuple):
-            members = [self._held(member) for member in value]
-            return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
-        if isinstance(value, Duals):
-            return value.moved(self._held(value.whole))
-        return self.place_of(value).view if isinstance(value, np.ndarray) and value.nbytes else value
-
     def forget_copied(self) -> None:
         """Lets go of the arrays that were copied into the images."""
         self._copied.clear()
@@ -140,6 +143,18 @@ class Arena:
         """Where an array lies that is held, or one of an image."""
         key = _key(array)
         return self._places[key] if key in self._places else self._copied[key][1]
+
+    def in_copies(self, value: Any, region: Region, copies: np.ndarray) -> list[Any]:
+        """For each row of bytes that are a copy of a region, a nested tuple that is held with the arrays of the region as they
+        lie there.
+        """
+
+        def there(row: np.ndarray, array: np.ndarray) -> np.ndarray:
+            place = self.place_of(array)
+            own = row[place.offset : place.offset + array.nbytes]
+            return own.view(array.dtype).reshape(array.shape) if place.region is region else array
+
+        return [with_arrays(value, functools.partial(there, row)) for row in copies]
 
     def address(self, array: np.ndarray, base: Address, copy: int = 0) -> Address:
         """Where one of its copies lies on a device, on which the arena begins at `base`. What has no numbers lies anywhere."""

@@ -15,6 +15,7 @@ from gdsim.kernels import evaluation, steps, training
 from gdsim.kernels.compile_errors import explained
 from gdsim.kernels.engines import Parts, Structure, blocks, lane_parts, network
 from gdsim.kernels.engines.dual_products import with_tangents
+from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.job import Job
 from gdsim.kernels.penalty import with_penalty, without_penalty
 from gdsim.kernels.recorders import Curves, record_curves_with_tangents
@@ -94,14 +95,12 @@ class Kernels:
             found = explained(self.structure, error)
             raise found from (None if found.is_known else error)
 
-    def described(self, template: Any, parts: Mapping[str, Any], job: Any, arguments: int = 2, title: str | None = None) -> Bound:
-        """A template for jobs of the shape of `job`: a function of a table's address, and mostly of a whole
-        number.
-        """
+    def described(self, template: Any, parts: Mapping[str, Any], job: Any, title: str | None = None) -> Bound:
+        """A template for jobs of the shape of `job`: a function of a table's address and a whole number."""
         from numba import types
 
         with self._explaining():
-            return describe(template, {**parts, **readers_of(job)}, types.int64(*(types.int64,) * arguments), title)
+            return describe(template, {**parts, **readers_of(job)}, types.int64(types.int64, types.int64), title)
 
     def compiled(self, bound: Bound) -> Any:
         """What was described. Raises CodeError."""
@@ -186,7 +185,7 @@ class Kernels:
         """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
         parameters, evaluation.
         """
-        return self._address(self.bound_steps), self._address(self.bound_report), address_of(self._evaluate)
+        return self._address(self.bound_steps), self._address(self.bound_report), self._address(self.bound_evaluation)
 
     @functools.cached_property
     def _train(self) -> Any:
@@ -204,23 +203,15 @@ class Kernels:
         return self.described(evaluation.evaluate, self.evaluation_parts(), job, title="the evaluation")
 
     @functools.cached_property
-    def _evaluate(self) -> Any:
-        return self.compiled(self.bound_evaluation)
-
-    def evaluate(self, job: evaluation.Evaluation, with_gradient: bool = True) -> None:
-        """`evaluation.evaluate`, with the scores of the gradient or without them."""
-        table = table_of(job._replace(model=self._linked(job.model, 0)))
-        self._evaluate(table.ctypes.data, int(with_gradient))
-
-    @functools.cached_property
-    def _predict(self) -> Any:
+    def bound_prediction(self) -> Bound:
+        """The outputs of a network at a pack of points."""
         job = evaluation.Prediction(self.model(1), self._lanes(0), self._shape.training_sampler, self._lanes(0))
-        return self.compiled(self.described(network.predict, self.evaluation_parts(), job, arguments=1))
+        return self.described(network.predict, self.evaluation_parts(), job, title="the outputs of the network")
 
-    def predict(self, job: evaluation.Prediction) -> None:
-        """`engines.network.predict`."""
-        table = table_of(job._replace(model=self._linked(job.model, 0)))
-        self._predict(table.ctypes.data)
+    def whole_model(self) -> Workspace:
+        """One thread's working memory for all samples of a table, which says where the kernels are that evaluations call."""
+        model = self.model(BLOCK)
+        return model if self.attendants > 1 else self._linked(model, 0)
 
     def model(self, samples: int) -> Workspace:
         """One thread's working memory for steps of `samples` samples and for evaluation."""

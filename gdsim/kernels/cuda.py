@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import RUN_ON_WARP, Structure, blocks
 from gdsim.kernels.job import Job
-from gdsim.kernels.parts import advance_pack, evaluate_points, report_pack, train_pack
+from gdsim.kernels.packs import PackKernel
+from gdsim.kernels.parts import advance_pack, evaluate_points, pack_kernel, report_pack, train_pack
 from gdsim.lanes.compiler import Bound, ScopedPart
 from gdsim.lanes.cubins import Compiled, cubin_of
 from gdsim.lanes.types import Address, Count, Memory
@@ -43,6 +44,12 @@ def advance_packs(tables: Memory, steps: Count, out: Memory) -> None:
     out[pack] = advance_pack(tables[pack], steps)
 
 
+def work_on_packs(tables: Memory, argument: Count, out: Memory) -> None:
+    """The kernel: a `PackKernel` of each warp's job; `out` has what it gives."""
+    pack = warp_number()
+    out[pack] = pack_kernel(tables[pack], argument)
+
+
 def own_lane() -> range:
     """The lane that a thread attends to."""
     return range(lane_number(), lane_number() + 1)
@@ -68,6 +75,11 @@ def advance_and_report(table: Address, job: Job, steps: Count) -> Count:
 def evaluate_here(job: Job, evaluation: Address, with_gradient: int) -> None:
     """`run_evaluate`."""
     evaluate_points(evaluation, with_gradient)
+
+
+def products_here(job: Any) -> None:
+    """`lanczos.run_products`."""
+    pack_kernel(job.evaluation, 1)
 
 
 def has_one_mode() -> int:
@@ -106,13 +118,16 @@ def _scoped(bound: Bound | None, **others: Any) -> ScopedPart | None:
 
 def _calls(kernels: Kernels) -> dict[str, Any]:
     """What steps and evaluations of networks call."""
-    passing, batch = kernels.bound_pass, kernels.bound_batch
-    if passing is None:
-        return {}
-    passes = ScopedPart(blocks.pass_block, tuple(passing.parts.items()))
-    if batch is None:
-        return {"run_passes": passes}
-    return {"run_passes": passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, "run_passes": passes}.items()))}
+    passes, batch = _passes(kernels), kernels.bound_batch
+    if not passes or batch is None:
+        return passes
+    return {**passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, **passes}.items()))}
+
+
+def _passes(kernels: Kernels) -> dict[str, Any]:
+    """What evaluations of networks call."""
+    passing = kernels.bound_pass
+    return {} if passing is None else {"run_passes": ScopedPart(blocks.pass_block, tuple(passing.parts.items()))}
 
 
 def stepping(kernels: Kernels) -> Template:
@@ -130,11 +145,33 @@ def whole_training(kernels: Kernels) -> Template:
     return Template(train_packs, {"train_pack": _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)})
 
 
+def on_packs(kernel: PackKernel) -> Template:
+    """A `PackKernel` for the packs of warps, of a structure's kernels for them. What has parts of its own for what it calls
+    keeps them.
+    """
+    return Template(work_on_packs, {"pack_kernel": _on_pack(kernel)})
+
+
+def _on_pack(kernel: PackKernel) -> ScopedPart | None:
+    own = {name: part for name, part in _passes(kernel.kernels).items() if name not in kernel.bound.parts}
+    if kernel.called is not None:
+        own["run_products"] = ScopedPart(products_here, (("pack_kernel", _on_pack(kernel.called)),))
+    return _scoped(kernel.bound, **own)
+
+
 def compiled_training(kernels: Kernels, capability: tuple[int, int]) -> Compiled:
     """The kernel that trains packs, as devices of a compute capability load it: compiled, or found where kernels are kept.
     Needs numba-cuda, and no device.
     """
+    return _compiled(whole_training(kernels), capability, kernels.structure.title)
+
+
+def compiled_for_packs(kernel: PackKernel, capability: tuple[int, int]) -> Compiled:
+    """Likewise a `PackKernel`."""
+    return _compiled(on_packs(kernel), capability, kernel.bound.title or kernel.kernels.structure.title)
+
+
+def _compiled(template: Template, capability: tuple[int, int], title: str) -> Compiled:
     from gdsim.lanes.cuda import ARRAY, NUMBER
 
-    template = whole_training(kernels)
-    return cubin_of(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability, title=f"{kernels.structure.title} for a GPU")
+    return cubin_of(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability, title=f"{title} for a GPU")

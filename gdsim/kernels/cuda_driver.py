@@ -6,7 +6,7 @@ fraction of a second, between two the host looks whether it is to stop.
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     """A job with the memory of the warps that train its runs, in an arena."""
 
     arena: Arena
-    job: Job  # of one warp, its arrays those of the arena's images
+    job: Any  # of one warp, its arrays those of the arena's images
     table: np.ndarray  # room for its table
     called: np.ndarray  # [warp]: the address of each warp's table
     out: np.ndarray  # [warp]: what the kernel gives
@@ -130,7 +130,7 @@ def train_job(
     """
     arena, job, stream = layout.arena, layout.job, station.stream
     base = station.memory(arena.size)
-    sent = _fill(stream, program.kernels, layout, base)
+    sent = fill(stream, layout, program.kernels.with_evaluations, base)
     stream.wait()
     del sent
     with stations.turn(check):
@@ -144,10 +144,14 @@ def train_job(
     return int(counted[:, pack_steps.offset // 8].sum()) * THREADS, int(counted[:, lane_steps.offset // 8].sum())
 
 
-def _fill(stream: Stream, kernels: Kernels, layout: Layout, base: Address) -> np.ndarray:
+# A job with the tables of what its kernel calls, in the memory in which the second argument says where arrays lie.
+Linked = Callable[[Any, Callable[[np.ndarray], Address]], Any]
+
+
+def fill(stream: Stream, layout: Layout, linked: Linked, base: Address) -> np.ndarray:
     """Fills a device's memory, from `base` on, with all that warps begin with; gives what must stay until that is done."""
     tables, called = layout.tables, layout.arena.place_of(layout.called)
-    first, second = (_tables_of(kernels, layout, base, warp) for warp in (0, 1))
+    first, second = (_tables_of(layout, linked, base, warp) for warp in (0, 1))
     warps = np.arange(tables.copies)
     # What a table has of a warp's own lies in the next warp's always as far behind; nothing else in them differs.
     every = first + warps[:, None] * (second - first)
@@ -169,10 +173,10 @@ def _fill_region(stream: Stream, region: Region, first: Address) -> None:
     stream.repeat(first, region.stride, region.copies)
 
 
-def _tables_of(kernels: Kernels, layout: Layout, base: Address, warp: int) -> np.ndarray:
+def _tables_of(layout: Layout, linked: Linked, base: Address, warp: int) -> np.ndarray:
     """The words of a warp's tables."""
     address = functools.partial(layout.arena.address, base=base, copy=warp)
-    layout.table[:] = table_of(kernels.with_evaluations(layout.job, address), address)
+    layout.table[:] = table_of(linked(layout.job, address), address)
     return layout.tables.image.view(np.int64).copy()
 
 
@@ -180,18 +184,23 @@ def _launch_until_done(program: Program, layout: Layout, stream: Stream, base: A
     """Launches the kernel for some steps, and for more, until no warp has runs left."""
     arena, warps = layout.arena, len(layout.out)
     called, out = (arena.address(array, base) for array in (layout.called, layout.out))
-    each = -(-warps // program.device.info.multiprocessors)
-    block_warps = each if each < 3 else BLOCK_WARPS  # whole blocks only where every multiprocessor has warps
     steps = FIRST_STEPS
     while True:
         began = clock()
-        stream.launch(program.function, warps // block_warps, block_warps * THREADS, train_packs_words(called, steps, out, warps))
+        launch(program, stream, warps, train_packs_words(called, steps, out, warps))
         stream.copy_out(layout.out, out)
         stream.wait()
         if (layout.out == DONE).all():
             return
         check()
         steps = next_steps(steps, clock() - began)
+
+
+def launch(program: Program, stream: Stream, warps: int, words: Sequence[int]) -> None:
+    """Has so many warps work, or a few more; these are in whole blocks only where every multiprocessor has warps."""
+    each = -(-warps // program.device.info.multiprocessors)
+    block_warps = each if each < 3 else BLOCK_WARPS
+    stream.launch(program.function, -(-warps // block_warps), block_warps * THREADS, words)
 
 
 def next_steps(steps: int, seconds: float) -> int:

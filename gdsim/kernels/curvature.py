@@ -8,28 +8,30 @@ H_out J v, and these go backward as deltas do, through kernels of plain numbers.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdsim.kernels import evaluation
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.engines import NETWORK, Parts, Structure, passes
+from gdsim.kernels.engines import NETWORK, Parts, passes
 from gdsim.kernels.engines.blocks import WRITE, Passing, block_loss, pass_block
 from gdsim.kernels.engines.dual_products import with_tangents
 from gdsim.kernels.engines.passes import BLOCK, edge_at, edge_count, forward, place_in, row_length
 from gdsim.kernels.lanczos import Search, search
+from gdsim.kernels.packs import PackKernel, PackWork
 from gdsim.kernels.parts import TANGENTS, plain_deltas, plain_gradients
 from gdsim.kernels.penalty import penalized_gradient
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.kernels.workspace import AnyNetwork, GradientTask, Network, NetworkSpace, Workspace, plane_of
-from gdsim.lanes.compiler import ScopedPart, address_of, bind, float_mode_parts
+from gdsim.lanes.compiler import ScopedPart, describe
 from gdsim.lanes.memory import plane, table_of, view_of
 from gdsim.lanes.numbers import Duals, Number, zeros
 from gdsim.lanes.operations import load, splat, store
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.tiles import store_row
-from gdsim.lanes.types import Lane, Lanes, Memory
+from gdsim.lanes.types import Address, Lane, Lanes, Memory
 from gdsim.problems.parts import MemorySpace, Sampler
 
 MATRICES = ("hessian", "gauss_newton")
@@ -126,22 +128,23 @@ def network_parts(plain: Parts, number: Number, matrix: str) -> dict[str, Any]:
 class CurvatureKernels:
     """The kernel of one structure's products with a matrix of `MATRICES`, and the memory that it works on.
 
-    Each of `width` lanes has a point, and at it `tangents` vectors.
+    Each lane has a point, and at it `tangents` vectors.
     """
 
-    def __init__(self, structure: Structure, width: int, tangents: int, matrix: str) -> None:
-        self.structure, self.width, self.matrix = structure, width, matrix
-        self.number = Number(np.dtype(structure.dtype), tangents)
+    def __init__(self, kernels: Kernels, tangents: int, matrix: str) -> None:
+        self.kernels, self.structure, self.width, self.matrix = kernels, kernels.structure, kernels.width, matrix
+        self.number = Number(np.dtype(self.structure.dtype), tangents)
 
     @functools.cached_property
-    def _evaluate(self) -> Any:
-        kernels = Kernels(self.structure, self.width)
-        plain, sampler = kernels.evaluation_parts(), sampler_of(None, None, True, 0, self.number.dtype)
+    def kernel(self) -> PackKernel:
+        """What leaves products where its argument is 1."""
+        plain, sampler = self.kernels.evaluation_parts(), sampler_of(None, None, True, 0, self.number.dtype)
         if self.structure.engine is NETWORK:
             parts = network_parts(plain, self.number, self.matrix)
         else:
             parts = {**plain, "ZERO": self.number.zero, "store_scores": store_gradient}
-        return kernels.compiled(kernels.described(evaluation.evaluate, parts, self.new_job(sampler, 0.0, 0.0), title="products with curvature"))
+        job = self.new_job(sampler, 0.0, 0.0)
+        return PackKernel(self.kernels, self.kernels.described(evaluation.evaluate, parts, job, title="products with curvature"))
 
     def new_job(self, sampler: Sampler, l1: float, l2: float) -> ProductJob:
         """A pack of points and vectors that are 0, and room for what is made of them on samples, with the
@@ -159,51 +162,54 @@ class CurvatureKernels:
         lanes = job.weights.tangents.reshape(self.number.tangents, layout.size, self.width)
         lanes[:, layout.places, :used] = vectors.transpose(1, 2, 0)
 
-    def products(self, job: ProductJob, points: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """The products [lane, tangent, parameter] at points[lane, parameter] with vectors[lane, tangent,
-        parameter], of up to `width` lanes.
-        """
-        self.set_vectors(job, points, vectors)
-        layout, used = self.structure.layout, len(points)
-        table = table_of(job)
-        self._evaluate(table.ctypes.data, 1)
+    def products(self, job: ProductJob, lanes: int) -> np.ndarray:
+        """The products [lane, tangent, parameter] that were left in so many lanes."""
         tangents = gradients_in(job).tangents.reshape(self.number.tangents, -1, self.width)
-        return tangents[:, layout.places, :used].transpose(2, 0, 1)
+        return tangents[:, self.structure.layout.places, :lanes].transpose(2, 0, 1)
+
+    @staticmethod
+    def moved(job: ProductJob) -> Any:
+        """The arrays of a job that `set_vectors` and `products` touch."""
+        return job.weights, gradients_in(job)
 
     @functools.cached_property
-    def _search(self) -> Any:
+    def search(self) -> PackKernel:
+        """`lanczos.search`, of jobs of `new_search` and a number of products."""
+        job = self.new_search(self.new_job(sampler_of(None, None, True, 0, self.number.dtype), 0.0, 0.0), (0.0, 0.0), 1)
+        parts = {"WIDTH": self.width, "search_of": view_of(job, ("evaluated",)), **self.kernels.attending}
         from numba import types
 
-        job = self._new_search(self.new_job(sampler_of(None, None, True, 0, self.number.dtype), 0.0, 0.0), (0.0, 0.0), 1)
-        parts = {"WIDTH": self.width, "search_of": view_of(job), **float_mode_parts()}
-        return bind(search, parts, types.int64(types.int64, types.int64), "Lanczos of curvature")
+        bound = describe(search, parts, types.int64(types.int64, types.int64), "Lanczos of curvature")
+        return PackKernel(self.kernels, bound, self.kernel)
 
-    def prepare_lanczos(self) -> None:
-        """Makes the kernels of `lanczos`."""
-        _ = self._search
-
-    def _new_search(self, job: ProductJob, shares: tuple[float, float], most: int) -> Search:
-        """Room for a search; `shares` are those of `Search.settled` and `Search.lost`."""
+    def new_search(self, products: ProductJob, shares: tuple[float, float], most: int) -> Search:
+        """Room for a search by up to so many products; `shares` are those of `Search.settled` and `Search.lost`."""
         layout = self.structure.layout
         room = lambda rows: zeros(rows * self.width, np.float64)  # noqa: E731
-        vectors, products = job.weights.tangents.reshape(-1), gradients_in(job).tangents.reshape(-1)
         settled, lost = (np.full(1, share) for share in shares)
         return Search(
-            address_of(self._evaluate), 0, layout.places.astype(np.int64), vectors, products, room(len(layout.places)), room(len(layout.places)),
-            room(most), room(most), room(most), room(1), settled, lost,
+            self.kernel.address if self.kernels.attendants == 1 else 0, 0, layout.places.astype(np.int64), products.weights, gradients_in(products),
+            room(len(layout.places)), room(len(layout.places)), room(most), room(most), room(most), room(1), settled, lost,
+            np.zeros(table_of(products).size, np.int64), products,
         )  # fmt: skip
 
-    def lanczos(self, job: ProductJob, points: np.ndarray, starts: np.ndarray, shares: tuple[float, float], most: int) -> Search:
-        """What up to `most` products leave at points[lane, parameter] from unit vectors starts[lane, parameter],
-        of up to `width` lanes: see `kernels.lanczos`.
+    def searching(self, most: int, new_job: Callable[[], Search], fill: Callable[[Search, int], None], take: Callable[[Search, int], None]) -> PackWork:
+        """`search` of packs that `fill` puts into jobs and `take` out of them."""
+        moved = lambda job: (job.weights, job.evaluated.scores, job.diagonal, job.beside, job.found)  # noqa: E731
+        return PackWork(self.search, most, new_job, fill, take, moved, lambda job: job.evaluated.sampler, lambda job: job.table, self.linked)
+
+    def set_starts(self, job: Search, points: np.ndarray, starts: np.ndarray) -> None:
+        """Puts points[lane, parameter] and unit vectors starts[lane, parameter] into up to `width` lanes; the others are done at
+        once.
         """
-        job.weights.tangents[:] = 0.0  # lanes without a point are done at once
-        self.set_vectors(job, points, starts[:, None])
-        table = table_of(job)
-        made = self._new_search(job, shares, most)._replace(evaluation=table.ctypes.data)
-        whole = table_of(made)
-        self._search(whole.ctypes.data, most)
-        return made
+        job.evaluated.weights.tangents[:] = 0.0
+        self.set_vectors(job.evaluated, points, starts[:, None])
+
+    @staticmethod
+    def linked(job: Search, address: Callable[[np.ndarray], Address]) -> Search:
+        """The job with the table of what it evaluates, in the memory in which `address` says where arrays lie."""
+        job.table[:] = table_of(job.evaluated, address)
+        return job._replace(evaluation=address(job.table))
 
 
 def gradients_in(job: ProductJob) -> Duals:

@@ -9,10 +9,9 @@ from gdsim.kernels import evaluation
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.curvature import Derivatives, ProductJob, gradients_in, store_gradient
 from gdsim.kernels.engines import FUNCTION
-from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.evaluation import Evaluation
+from gdsim.kernels.packs import PackKernel, evaluating
 from gdsim.kernels.sample_table import sampler_of
-from gdsim.lanes.memory import table_of
 from gdsim.problems.parts import Sampler
 
 
@@ -26,11 +25,13 @@ class GradientKernels:
         self.keeps = kernels.structure.engine is not FUNCTION  # whether an evaluation leaves the gradient
 
     @functools.cached_property
-    def _evaluate(self) -> Any:
-        """Of a table's address, where an evaluation would not leave the gradient."""
+    def kernel(self) -> PackKernel:
+        """What leaves loss and gradient where its argument is 1."""
+        if self.keeps:
+            return evaluating(self.kernels)
         parts = {**self.kernels.evaluation_parts(), "store_scores": store_gradient}
         job = self.new_job(sampler_of(None, None, True, 0, self.kernels.dtype), 0.0, 0.0)
-        return self.kernels.compiled(self.kernels.described(evaluation.evaluate, parts, job, title="the gradient"))
+        return PackKernel(self.kernels, self.kernels.described(evaluation.evaluate, parts, job, title="the gradient"))
 
     def new_job(self, sampler: Sampler, l1: float, l2: float) -> Any:
         """Room for a pack of points, and for what is made of them on samples, with the penalties' factors."""
@@ -39,21 +40,22 @@ class GradientKernels:
         if self.keeps:
             scores = kernels.new_scores()
             scores.l1[:], scores.l2[:] = l1, l2
-            return Evaluation(kernels.model(BLOCK), lanes(size), sampler, scores)
+            return Evaluation(kernels.whole_model(), lanes(size), sampler, scores)
         one = functools.partial(lanes, kernels.width)
         scores = Derivatives(one(), one(), one(), one(), one(), lanes(size))
-        return ProductJob(kernels.model(BLOCK), lanes(size), sampler, scores)
+        return ProductJob(kernels.whole_model(), lanes(size), sampler, scores)
 
-    def at(self, job: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(loss[lane], gradient[lane, parameter]) at points[lane, parameter], of up to `width` lanes; of
-        networks the gradient has no penalty.
-        """
-        layout, width, used = self.kernels.layout, self.kernels.width, len(points)
-        job.weights.reshape(layout.size, width)[layout.places, :used] = points.T
-        if self.keeps:
-            self.kernels.evaluate(job)
-        else:
-            table = table_of(job)
-            self._evaluate(table.ctypes.data, 1)
-        found: Any = gradients_in(job)
-        return job.scores.loss[:used].copy(), found.reshape(-1, width)[layout.places, :used].T
+    def fill(self, job: Any, points: np.ndarray) -> None:
+        """Puts points[lane, parameter] into up to `width` lanes."""
+        layout = self.kernels.layout
+        job.weights.reshape(layout.size, self.kernels.width)[layout.places, : len(points)] = points.T
+
+    def found(self, job: Any, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+        """(loss[lane], gradient[lane, parameter]) of so many lanes; of networks the gradient has no penalty."""
+        gradients: Any = gradients_in(job)
+        return job.scores.loss[:lanes], gradients.reshape(-1, self.kernels.width)[self.kernels.layout.places, :lanes].T
+
+    @staticmethod
+    def moved(job: Any) -> Any:
+        """The arrays of a job that `fill` and `found` touch."""
+        return job.weights, job.scores, gradients_in(job)

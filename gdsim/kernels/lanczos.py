@@ -16,9 +16,9 @@ import numpy as np
 
 from gdsim.kernels.parts import search_of
 from gdsim.lanes.masks import all
-from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.memory import call_kernel, plane
 from gdsim.lanes.operations import absolute, as_type_of, fma_lanes, load, maximum, splat, sqrt, store, where
-from gdsim.lanes.parts import WIDTH, restore_float_mode, set_float_mode
+from gdsim.lanes.parts import WIDTH, default_part, restore_float_mode, set_float_mode
 from gdsim.lanes.types import Address, Lane, Memory
 
 BACK = 5  # products from the value that a value is compared with to itself
@@ -28,11 +28,11 @@ HALVINGS = 54  # of an interval around an eigenvalue: as many as a float64 has d
 class Search(NamedTuple):
     """What a search works on; [..., lane] each where nothing else is said."""
 
-    evaluate: Address  # of the kernel that leaves H v
+    evaluate: Address  # of the kernel that leaves H v, where it is called
     evaluation: Address  # of its table
     places: Memory  # int64 [parameter]: where each is in a pack
-    vectors: Memory  # [place]: v, in the number type of the products; at first v_1
-    products: Memory  # [place]: H v
+    weights: Memory  # [place]: the point, its tangents v, in the number type of the products; at first v_1
+    gradients: Memory  # [place]: the gradient, its tangents H v
     current: Memory  # float64 [parameter]: v_k
     previous: Memory  # float64 [parameter]: v_(k-1)
     diagonal: Memory  # float64 [product]: alpha
@@ -41,6 +41,24 @@ class Search(NamedTuple):
     found: Memory  # float64: the last of them that was needed
     settled: Memory  # float64 [1], of all lanes: a rise by less than this share is none; below 0: no value is wanted
     lost: Memory  # float64 [1], of all lanes: what is less than this share of the matrix is rounding
+    table: Memory  # int64: that of the evaluation
+    evaluated: Any  # what it is of, `curvature.ProductJob`
+
+
+@default_part
+def run_products(job: Any) -> None:
+    """Leaves H v."""
+    call_kernel(job.evaluate, job.evaluation, 1)
+
+
+def vectors_of(job: Any) -> Memory:
+    """[place]: v."""
+    return plane(job.weights, 1)
+
+
+def products_of(job: Any) -> Memory:
+    """[place]: H v."""
+    return plane(job.gradients, 1)
 
 
 def search(table: Address, most: int) -> int:
@@ -53,7 +71,7 @@ def search(table: Address, most: int) -> int:
     begin(job)
     size, is_done = zero, zero
     for k in range(most):
-        call_kernel(job.evaluate, job.evaluation, 1)
+        run_products(job)
         advance(job, k)
         size = size + absolute(load(job.diagonal, k * WIDTH, WIDTH)) + load(job.beside, k * WIDTH, WIDTH)
         is_over = ~(load(job.beside, k * WIDTH, WIDTH) > job.lost[0] * size)  # also where it is NaN
@@ -74,7 +92,7 @@ def begin(job: Any) -> None:
     """Takes v_1 from the vectors, and 0 as the one before."""
     zero = splat(np.float64(0.0), WIDTH)
     for p in range(len(job.places)):
-        store(job.current, p * WIDTH, as_type_of(load(job.vectors, job.places[p] * WIDTH, WIDTH), zero))
+        store(job.current, p * WIDTH, as_type_of(load(vectors_of(job), job.places[p] * WIDTH, WIDTH), zero))
         store(job.previous, p * WIDTH, zero)
 
 
@@ -84,9 +102,9 @@ def advance(job: Any, k: int) -> None:
     alpha, squares = zero, zero
     before = load(job.beside, max(k - 1, 0) * WIDTH, WIDTH)  # the first time the vector before is 0
     for p in range(len(job.places)):
-        alpha = fma_lanes(load(job.current, p * WIDTH, WIDTH), as_type_of(load(job.products, job.places[p] * WIDTH, WIDTH), zero), alpha)
+        alpha = fma_lanes(load(job.current, p * WIDTH, WIDTH), as_type_of(load(products_of(job), job.places[p] * WIDTH, WIDTH), zero), alpha)
     for p in range(len(job.places)):
-        v, product = load(job.current, p * WIDTH, WIDTH), as_type_of(load(job.products, job.places[p] * WIDTH, WIDTH), zero)
+        v, product = load(job.current, p * WIDTH, WIDTH), as_type_of(load(products_of(job), job.places[p] * WIDTH, WIDTH), zero)
         rest = product - alpha * v - before * load(job.previous, p * WIDTH, WIDTH)
         squares = fma_lanes(rest, rest, squares)
         store(job.previous, p * WIDTH, rest)
@@ -95,8 +113,8 @@ def advance(job: Any, k: int) -> None:
     for p in range(len(job.places)):
         rest, v = load(job.previous, p * WIDTH, WIDTH), load(job.current, p * WIDTH, WIDTH)
         at = job.places[p] * WIDTH
-        rounded = as_type_of(rest * share, load(job.vectors, at, WIDTH))
-        store(job.vectors, at, rounded)
+        rounded = as_type_of(rest * share, load(vectors_of(job), at, WIDTH))
+        store(vectors_of(job), at, rounded)
         store(job.current, p * WIDTH, as_type_of(rounded, zero))
         store(job.previous, p * WIDTH, v)
     store(job.diagonal, k * WIDTH, alpha)

@@ -198,6 +198,7 @@ train_pack: Callable[[Address, Count], int] = part("train_pack")  # `training.tr
 advance_pack: Callable[[Address, Count], Count] = part("advance_pack")  # an engine's steps
 report_pack: Callable[[Address, Count], Count] = part("report_pack")  # `steps.report_all`
 evaluate_points: Callable[[Address, int], int] = part("evaluate_points")  # `evaluation.evaluate`
+pack_kernel: Callable[[Address, Count], int] = part("pack_kernel")  # a `packs.PackKernel`
 
 job_of: Callable[[Address], Job] = part("job_of")  # the training job whose table a kernel was given, but for its model
 search_of: Callable[[Address], Any] = part("search_of")  # likewise the Search of a Lanczos process

@@ -10,7 +10,7 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack, RunState
 from gdsim.kernels.team_memory import NOTED, Factors, Graph, Seed, Team, TeamKind
 from gdsim.kernels.teams import team
-from gdsim.lanes.compiler import Bound, address_of
+from gdsim.lanes.compiler import Bound
 from gdsim.lanes.memory import table_of, view_of
 from gdsim.lanes.numbers import zeros
 
@@ -73,7 +73,7 @@ class TeamKernels(Kernels):
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
         """Addresses of the kernels that the training kernel calls."""
-        return self._address(self._team_steps), self._address(self._team_report), address_of(self._evaluate)
+        return self._address(self._team_steps), self._address(self._team_report), self._address(self.bound_evaluation)
 
     def with_team(self, job: Job) -> Job:
         """The job with the memory of its runs' teams, and what goes on of them as its state."""

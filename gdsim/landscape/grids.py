@@ -11,6 +11,7 @@ import numpy as np
 
 from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.population.planes import Asked, plane_scores, scores_operations, variables_of
+from gdsim.population.workplace import HERE, Workplace
 from gdsim.questions import Call, Question, ask
 from gdsim.questions.points import as_arrays, given_in
 from gdsim.sweep.execution.display import Wish
@@ -48,39 +49,39 @@ class Grids(NamedTuple):
         """How many points there are on all grids."""
         return len(self.origins) * len(self.coordinates)
 
-    def scores(self, first: int, last: int, threads: int) -> dict[str, np.ndarray]:
+    def scores(self, first: int, last: int, place: Workplace) -> dict[str, np.ndarray]:
         """{name: [item]} of the items from `first` to before `last`, the points of one run after those of
         another.
         """
         if any(p.family == "module" for p in self.problems):
-            return self._scores(first, last, threads)
-        shares = max(1, min(threads, (last - first) // SHARE))
+            return self._scores(first, last, place)
+        shares = 1 if place.device else max(1, min(place.threads, (last - first) // SHARE))
         ends = [first + (last - first) * k // shares for k in range(shares + 1)]
         if shares == 1:
-            parts = [self._scores(first, last)]
+            parts = [self._scores(first, last, place._replace(threads=1))]
         else:
             with ThreadPoolExecutor(shares) as pool:
                 parts = list(pool.map(self._scores, ends[:-1], ends[1:]))
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
-    def _scores(self, first: int, last: int, threads: int = 1) -> dict[str, np.ndarray]:
+    def _scores(self, first: int, last: int, place: Workplace = HERE) -> dict[str, np.ndarray]:
         points, found = len(self.coordinates), {}
         for run in range(first // points, -(-last // points)):
             begin, end = max(first, run * points), min(last, (run + 1) * points)
-            for name, values in self._of_run(run, slice(begin - run * points, end - run * points), threads).items():
+            for name, values in self._of_run(run, slice(begin - run * points, end - run * points), place).items():
                 column = found.setdefault(name, np.full(last - first, np.nan, values.dtype))
                 column[begin - first : end - first] = values
         return found
 
-    def _of_run(self, run: int, points: slice, threads: int) -> dict[str, np.ndarray]:
+    def _of_run(self, run: int, points: slice, place: Workplace) -> dict[str, np.ndarray]:
         problem = self.problems[self.place[run]]
         setting, asked = evaluation_setting(problem, self.origins[run : run + 1], self.dtype), Asked.of(problem, self.gradient_norm)
         directions, terms = self.directions[min(run, len(self.directions) - 1)], np.zeros((3, problem.parameter_count))
         terms[0], terms[1 : 1 + len(directions)] = self.origins[run, : terms.shape[1]], directions[:, : terms.shape[1]]
         if problem.family == "module":
-            found = problem.scores(terms, self.coordinates[points], variables_of(problem, asked), setting.dtype, threads)
+            found = problem.scores(terms, self.coordinates[points], variables_of(problem, asked), setting.dtype, place.threads)
         else:
-            found = plane_scores(setting, terms, self.coordinates[points], asked)
+            found = plane_scores(setting, terms, self.coordinates[points], asked, place)
         missing = {n for p in self.problems for n in variables_of(p, Asked.of(p, self.gradient_norm))} - {*found}
         return {**found, **{n: np.full(len(found["loss"]), np.nan, setting.dtype) for n in sorted(missing)}}
 
@@ -116,12 +117,12 @@ def ask_of_grids(
     return ask(Question(call, arguments, grids.problems, arrays, grids.items, operations, derived=derived), **where._asdict())
 
 
-def work(question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:
+def work(question: Question, first: int, last: int, place: Workplace) -> Mapping[str, np.ndarray]:
     """The scores of some of a question's points."""
     arrays, asked = question.arrays, question.arguments
     coordinates = coordinates_of([arrays[AXIS + name] for name in asked["axes"]])
     grids = Grids(question.problems, arrays["place"], arrays["parameters"], arrays["directions"], coordinates, asked["gradient_norm"], asked["dtype"])
-    return grids.scores(first, last, threads)
+    return grids.scores(first, last, place)
 
 
 def scores_in(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:

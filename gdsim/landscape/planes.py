@@ -11,6 +11,7 @@ from gdsim.landscape.axes import given_directions, random_directions
 from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, scores_in, work
 from gdsim.landscape.inputs import POSITIVE, Centres, spaced
 from gdsim.landscape.spans import span_for
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question, end_of_checks
 from gdsim.statistics import ArrayLike
@@ -81,7 +82,7 @@ def plane(
     check_room(len(centres.rows) * count**2)
     if reach is None:
         end_of_checks()
-        reach = span_for(grids, threads or usable_cores())
+        reach = span_for(grids, Workplace(threads or usable_cores()))
     values = spaced(-reach, reach, count)
     grids = grids._replace(coordinates=coordinates_of([values, values]))
     place, about, asked = Where(out, client, threads, progress), {**about, "span": reach}, {} if directions is None else None

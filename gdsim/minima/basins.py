@@ -10,6 +10,7 @@ from gdsim.axes import checked_whole
 from gdsim.minima.census import ABOUT, columns_of
 from gdsim.minima.ends import Polished, polished
 from gdsim.minima.merging import merged
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.questions import Call, Question, ask
@@ -111,11 +112,11 @@ def _sweep(problem: Problem, arguments: Mapping[str, Any], starts: np.ndarray) -
     )  # fmt: skip
 
 
-def _work(question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:
+def _work(question: Question, first: int, last: int, place: Workplace) -> Mapping[str, np.ndarray]:
     """Where the runs of some rows of the grid end."""
     x, y = question.arrays["x"], question.arrays["y"][first:last]
     starts = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    result = _sweep(question.problems[0], question.arguments, starts).run(threads=threads, progress=False)
+    result = _sweep(question.problems[0], question.arguments, starts).run(threads=place.threads, progress=False)
     shape = len(y), len(x)
     return {
         "end": result.parameters.values.reshape(*shape, 2), "steps_taken": result.steps_taken.values.reshape(shape),

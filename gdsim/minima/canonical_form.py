@@ -8,6 +8,7 @@ from gdsim.minima.linear_layers import joined, split
 from gdsim.minima.normal_form import Normalized
 from gdsim.minima.symmetries import Group, Kind, Layers
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.points import at_points
@@ -47,7 +48,7 @@ def canonical(problem: "Problem | Result", parameters: "ArrayLike | None" = None
     return at_points(problem, parameters, variable, "canonical", _canonical, {})
 
 
-def _canonical(problem: Problem, parameters: Any, *, threads: int) -> Any:
+def _canonical(problem: Problem, parameters: Any, *, place: Workplace) -> Any:
     """`canonical` of parameters, not of a result."""
     kind, given = Kind.of(problem, "canonical"), Given.of(parameters)
     evaluation_setting(problem, given.rows, None)  # which checks them

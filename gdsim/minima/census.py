@@ -10,6 +10,7 @@ from gdsim.minima.ends import Polished, polished, polishing_operations
 from gdsim.minima.merging import checked_merge, merged
 from gdsim.minima.nullity import expected_nullity
 from gdsim.minima.units import units
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.questions import Question
 from gdsim.questions.points import ask_at_points, call_at_points, given_in
@@ -101,11 +102,11 @@ def _without_diverged(result: Dataset, variable: str) -> Dataset:
     return result.assign({variable: result[variable].where(result.status != "diverged")})
 
 
-def _ends(problem: Problem, rows: np.ndarray, *, threads: int, merge: str) -> "xarray.Dataset":
+def _ends(problem: Problem, rows: np.ndarray, *, place: Workplace, merge: str) -> "xarray.Dataset":
     """The critical points of runs, each by itself, however they are merged."""
     import xarray  # takes 0.4 s, and only answers need it
 
-    ends = polished(problem, rows, threads)._asdict()
+    ends = polished(problem, rows, place.threads)._asdict()
     return xarray.Dataset({name: (("run", "parameter")[: column.ndim], column) for name, column in ends.items()})
 
 

@@ -14,6 +14,7 @@ from gdsim import population
 from gdsim.lanes.draws import normal_numbers
 from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import Points, whole_matrices
+from gdsim.population.workplace import Workplace
 
 SMALL_GRADIENT = 1e-10  # the largest component, over 1 + |f|, at a critical point
 CONTRACTION = 0.75  # a step near a critical point is at most so long as the one before: two thirds where f is of fourth order
@@ -107,8 +108,8 @@ class Surface:
     """The loss of a problem, in float64, at points of which there are many."""
 
     def __init__(self, problem: Any, parameters: Any, threads: int) -> None:
-        self._points = Points.of(problem, parameters, "hessian", "float64", threads)
-        self._gradients = population.Gradients(problem, "float64", threads)
+        self._points = Points.of(problem, parameters, "hessian", "float64", Workplace(threads))
+        self._gradients = population.Gradients(problem, "float64", Workplace(threads))
 
     @property
     def start(self) -> np.ndarray:

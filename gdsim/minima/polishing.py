@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdsim.minima.ends import polished
 from gdsim.population.evaluation import Given
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.planning.machine import cores_for
@@ -41,13 +42,13 @@ def polish(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *
     >>> polish(gd.functions.Himmelblau(), [3.1, 1.9]).parameters.values.round(6).tolist()
     [3.0, 2.0]
     """
-    return at_points(problem, parameters, variable, "polish", _polish, {"threads": cores_for(threads)})
+    return at_points(problem, parameters, variable, "polish", _polish, {"place": Workplace(cores_for(threads))})
 
 
-def _polish(problem: Problem, parameters: Any, *, threads: int) -> "xarray.Dataset":
+def _polish(problem: Problem, parameters: Any, *, place: Workplace) -> "xarray.Dataset":
     """`polish` of parameters, not of a result."""
     given = Given.of(parameters)
-    ends = polished(problem, given.rows, threads)
+    ends = polished(problem, given.rows, place.threads)
     columns = {name: getattr(ends, name) for name in ABOUT}
     return dataset(
         {n: ((*given.dims, *("parameter",) * (v.ndim - 1)), v.reshape((*given.shape, *v.shape[1:])), ABOUT[n], "1") for n, v in columns.items()},

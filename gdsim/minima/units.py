@@ -11,6 +11,7 @@ from gdsim.axes import Range, checked_one
 from gdsim.data import Data
 from gdsim.minima.symmetries import HOMOGENEOUS, ODD, Kind, Layers
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.population.workplace import Workplace
 from gdsim.problems import MLP, Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.points import at_points
@@ -50,7 +51,7 @@ def units(problem: "Problem | Result", parameters: "ArrayLike | None" = None, *,
     return at_points(problem, parameters, variable, "units", _units, {"tolerance": tolerance})
 
 
-def _units(problem: Problem, parameters: Any, *, tolerance: float, threads: int) -> "xarray.Dataset":
+def _units(problem: Problem, parameters: Any, *, tolerance: float, place: Workplace) -> "xarray.Dataset":
     """`units` of parameters, not of a result."""
     kind, given = Kind.of(problem, "units"), Given.of(parameters)
     evaluation_setting(problem, given.rows, None)

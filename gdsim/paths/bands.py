@@ -8,6 +8,7 @@ from gdsim.axes import Range, checked_one, checked_whole
 from gdsim.minima.ends import MOST_PARAMETERS, polished
 from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population import Gradients
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.planning.machine import cores_for
@@ -57,7 +58,7 @@ def nudged_elastic_band(
     tolerance, spring = (checked_one(float(v), n, Range(0.0, np.inf)) for v, n in ((tolerance, "tolerance"), (spring, "spring")))
     method, cores = method_of(align), cores_for(threads)
     pairs = pairs.aligned(method, 25)
-    band = Band.on_line(Gradients(problem, "float64", cores), pairs, images, spring)
+    band = Band.on_line(Gradients(problem, "float64", Workplace(cores)), pairs, images, spring)
     converged = band.relax(steps, tolerance)
     columns = {"loss": band.loss, "band": band.points, "length": np.concatenate([np.zeros((len(band.loss), 1)), np.cumsum(_lengths(band.points), 1)], 1)}
     tops = pairs.given.dataset({**_tops(problem, band, cores), "converged": converged}, "parameter")
@@ -69,7 +70,7 @@ def band_losses(pairs: Pairs, images: int, threads: int) -> tuple[np.ndarray, np
     saddle; and whether each has come to rest.
     """
     same = (pairs.a == pairs.b).all(1)  # as they may be once they are aligned
-    band = Band.on_line(Gradients(pairs.problem, "float64", threads), pairs, images, 1.0)
+    band = Band.on_line(Gradients(pairs.problem, "float64", Workplace(threads)), pairs, images, 1.0)
     converged = same if same.all() else band.relax(2000, 1e-3) | same
     lengths = np.cumsum(_lengths(band.points), 1)
     share = np.concatenate([np.zeros((len(lengths), 1)), lengths / np.where(same, 1.0, lengths[:, -1])[:, None]], 1)

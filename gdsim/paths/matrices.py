@@ -14,6 +14,7 @@ from gdsim.paths.bands import band_losses
 from gdsim.paths.pairs import Pairs, method_of
 from gdsim.population.evaluation import Given, evaluate
 from gdsim.population.planes import scores_operations
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.questions import Call, Question, ask, end_of_checks
@@ -94,7 +95,7 @@ def barrier_matrix(
     return ask(asked, out=out, client=client, threads=threads, progress=progress)
 
 
-def _work(question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:
+def _work(question: Question, first: int, last: int, place: Workplace) -> Mapping[str, np.ndarray]:
     """What is found of some pairs (i, j), i < j, in the order of rows."""
     vectors, asked = question.arrays["parameters"], question.arguments
     a, b = (vectors[places[first:last]] for places in np.triu_indices(len(vectors), 1))
@@ -102,9 +103,9 @@ def _work(question: Question, first: int, last: int, threads: int) -> Mapping[st
     pairs, more = pairs.aligned(asked["align"], asked["points"]), {}
     if asked["path"] == "line":
         alpha = spaced(0.0, 1.0, asked["points"])
-        loss = pairs.losses(alpha, threads).astype(np.float64)
+        loss = pairs.losses(alpha, place).astype(np.float64)
     else:
-        alpha, loss, more["converged"] = band_losses(pairs, asked["points"], threads)
+        alpha, loss, more["converged"] = band_losses(pairs, asked["points"], place.threads)
     barrier, height = barrier_and_height(alpha, loss)
     return {"barrier": barrier, "height": height, "first": loss[:, 0], "last": loss[:, -1], **more}
 

@@ -9,6 +9,7 @@ from gdsim.landscape.inputs import Centres
 from gdsim.landscape.lines import LINE, paired
 from gdsim.minima.alignment import METHODS, align
 from gdsim.population.evaluation import Given
+from gdsim.population.workplace import Workplace
 from gdsim.problems.checked import check_problem
 from gdsim.sweep.results.reading import Dataset
 from gdsim.words import checked_word
@@ -42,10 +43,10 @@ class Pairs(NamedTuple):
         """The scores on the straight lines from a to b."""
         return ask_of_grids(LINE, self._grids(alpha), self.given, {"alpha": alpha}, Where(None, None, threads, None), {}, {})
 
-    def losses(self, alpha: np.ndarray, threads: int) -> np.ndarray:
+    def losses(self, alpha: np.ndarray, place: Workplace) -> np.ndarray:
         """[run, alpha]: the losses alone."""
         grids = self._grids(alpha)
-        return grids.scores(0, grids.items, threads)["loss"].reshape(len(self.a), len(alpha))
+        return grids.scores(0, grids.items, place)["loss"].reshape(len(self.a), len(alpha))
 
     def _grids(self, alpha: np.ndarray) -> Grids:
         place = np.zeros(len(self.a), np.int64)

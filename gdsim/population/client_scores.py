@@ -1,13 +1,15 @@
 """Scores of each worker's or client's own samples, at given parameters of runs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.evaluation import Evaluation
+from gdsim.kernels.packs import evaluating
 from gdsim.kernels.sample_table import Table, sampler_of
+from gdsim.lanes import memory
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.lanes.numbers import zeros
 from gdsim.population.engine_choice import kernels_for, lanes_for
@@ -44,14 +46,16 @@ def client_scores(setting: Setting, parameters: np.ndarray, starts: np.ndarray) 
     names = ("loss", *(["accuracy"] if problem.is_classifier else []))
     columns = {name: np.empty((len(starts), len(shared[0][1])), kernels.dtype) for name in names}
     columns["samples"] = np.empty(columns["loss"].shape, np.int64)
-    model, found = kernels.model(BLOCK), kernels.new_scores()
+    evaluate: Any = evaluating(kernels).compiled
+    model, found = kernels.whole_model(), kernels.new_scores()
     with ieee_mode():
         for runs, members in shared:
             columns["samples"][runs] = [len(mine) for mine in members]
             samplers = [sampler_of(_rows_of(whole, mine), None, True, 0, kernels.dtype) for mine in members]
-            for some, weights in Packs(kernels, parameters[runs]):
+            for some, weights in Packs(kernels, parameters[runs]).one_by_one():
                 for client, sampler in enumerate(samplers):
-                    kernels.evaluate(Evaluation(model, weights, sampler, found), False)
+                    table = memory.table_of(Evaluation(model, weights, sampler, found))
+                    evaluate(table.ctypes.data, 0)
                     for name in names:
                         columns[name][runs[some], client] = getattr(found, name)[: some.stop - some.start]
             columns["loss"][runs] /= [_mean_weight(problem.data, mine) for mine in members]

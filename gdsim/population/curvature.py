@@ -9,8 +9,9 @@ import numpy as np
 
 from gdsim.axes import checked_whole
 from gdsim.data.arrays import check_fits, plain
-from gdsim.kernels.curvature import MATRICES, CurvatureKernels
+from gdsim.kernels.curvature import MATRICES, CurvatureKernels, ProductJob
 from gdsim.kernels.hessians import HessianKernels
+from gdsim.kernels.packs import PackWork
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.float_mode import ieee_mode
@@ -20,6 +21,7 @@ from gdsim.population.evaluation import Given, evaluation_setting
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
 from gdsim.population.sharing import over_packs
+from gdsim.population.workplace import HERE, Workplace
 from gdsim.problems.checked import check_penalties
 from gdsim.words import checked_word, count_of, size_of
 
@@ -37,15 +39,15 @@ class Points(NamedTuple):
     setting: Setting
     values: np.ndarray  # [run, parameter]
     matrix: str
-    threads: int
+    place: Workplace
 
     @classmethod
-    def of(cls, problem: Any, parameters: Any, matrix: str, dtype: str | None, threads: int) -> "Points":
+    def of(cls, problem: Any, parameters: Any, matrix: str, dtype: str | None, place: Workplace) -> "Points":
         """Those at parameters [parameter], [run, parameter] or a DataArray."""
         check_matrix(problem, matrix)
         given = Given.of(parameters)
         setting = evaluation_setting(problem, given.rows, dtype)
-        return cls(given, setting, given.rows[:, : problem.parameter_count].astype(setting.dtype), matrix, threads)
+        return cls(given, setting, given.rows[:, : problem.parameter_count].astype(setting.dtype), matrix, place)
 
     @property
     def size(self) -> int:
@@ -55,7 +57,7 @@ class Points(NamedTuple):
     def products(self, vectors: np.ndarray, runs: Any = slice(None)) -> np.ndarray:
         """[run, vector, parameter] of vectors[run, vector, parameter] of some runs."""
         with ieee_mode():
-            return _products(self.setting, self.values[runs], vectors, self.matrix, self.threads)
+            return _products(self, self.values[runs], vectors)
 
 
 def check_matrix(problem: Any, matrix: str) -> None:
@@ -66,24 +68,24 @@ def check_matrix(problem: Any, matrix: str) -> None:
     check_penalties(problem, "second derivatives need")
 
 
-def hessian_product(problem: Any, parameters: Any, vectors: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> Any:
+def hessian_product(problem: Any, parameters: Any, vectors: Any, *, matrix: str = "hessian", dtype: str | None = None, place: Workplace = HERE) -> Any:
     """`gd.curvature.hessian_product` at parameters, not at a result."""
-    points, values = Points.of(problem, parameters, matrix, dtype, threads), plain(vectors, "vectors")
+    points, values = Points.of(problem, parameters, matrix, dtype, place), plain(vectors, "vectors")
     found = points.products(_checked_vectors(values, len(points.values), points.size, points.setting.dtype))
     return points.given.products(found[:, 0] if values.ndim == 1 else found)
 
 
-def hessian(problem: Any, parameters: Any, *, matrix: str = "hessian", dtype: str | None = None, threads: int = 1) -> "xarray.Dataset":
+def hessian(problem: Any, parameters: Any, *, matrix: str = "hessian", dtype: str | None = None, place: Workplace = HERE) -> "xarray.Dataset":
     """`gd.curvature.hessian` at parameters, not at a result."""
-    points = Points.of(problem, parameters, matrix, dtype, threads)
+    points = Points.of(problem, parameters, matrix, dtype, place)
     return points.given.dataset({"hessian": whole_matrices(points)}, "row", "column").assign_attrs(matrix=matrix)
 
 
 def trace(
-    problem: Any, parameters: Any, *, probes: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, threads: int = 1
+    problem: Any, parameters: Any, *, probes: int = 100, seed: int = 0, matrix: str = "hessian", dtype: str | None = None, place: Workplace = HERE
 ) -> "xarray.Dataset":
     """`gd.curvature.trace` at parameters, not at a result."""
-    points = Points.of(problem, parameters, matrix, dtype, threads)
+    points = Points.of(problem, parameters, matrix, dtype, place)
     signs, is_exact = probe_vectors(points.size, checked_whole(probes, "probes", 2), seed)
     vectors = np.broadcast_to(signs.astype(points.values.dtype), (len(points.values), *signs.shape))
     each = (signs * points.products(vectors)).sum(2)  # [run, vector]
@@ -107,14 +109,18 @@ def probe_vectors(size: int, count: int, seed: int) -> tuple[np.ndarray, bool]:
 
 
 def whole_matrices(points: Points) -> np.ndarray:
-    """[run, row, column], symmetric. Raises ValueError where they would take more than `MOST_BYTES`."""
+    """[run, row, column], symmetric. Raises ValueError where they would take more than `MOST_BYTES`, and of networks on a
+    device.
+    """
     runs, size = points.values.shape
     if runs * size * size * 8 > MOST_BYTES:
         room = size_of(runs * size * size * 8)
         raise ValueError(f"the matrices of {count_of(runs, 'run')} with {size:,} parameters take {room}; take fewer runs, or products with vectors")
     if points.setting.problem.family == "network":
+        if points.place.device is not None:
+            raise ValueError("whole matrices of networks are made by processors alone: take device='cpu', products with vectors, or k eigenvalues")
         with ieee_mode():
-            return _matrices_of_networks(points.setting, points.values, points.matrix, points.threads)
+            return _matrices_of_networks(points.setting, points.values, points.matrix, points.place.threads)
     found = points.products(np.broadcast_to(np.eye(size, dtype=points.values.dtype), (runs, size, size)))
     for one in found:
         half = one * found.dtype.type(0.5)
@@ -154,29 +160,31 @@ curvature_kernels = functools.lru_cache(maxsize=64)(CurvatureKernels)
 hessian_kernels = functools.lru_cache(maxsize=64)(HessianKernels)
 
 
-def _products(setting: Setting, points: np.ndarray, vectors: np.ndarray, matrix: str, threads: int) -> np.ndarray:
+def _products(asked: Points, points: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """[run, vector, parameter] at points[run, parameter]: a lane has a point and up to `TANGENTS` of its
     vectors.
     """
-    problem, (runs, count, _) = setting.problem, vectors.shape
-    width, tangents = full_width(setting), TANGENTS if count >= TANGENTS else 1
-    kernels = curvature_kernels(structure_of(setting, width), width, tangents, matrix)
+    setting, place, problem, (runs, count, _) = asked.setting, asked.place, asked.setting.problem, vectors.shape
+    tangents = TANGENTS if count >= TANGENTS else 1
+    kernels = curvature_kernels(place.kernels(setting), tangents, asked.matrix)
     table = None if problem.data is None else table_for(problem.data, setting.dtype)
     sampler = sampler_of(table, None, True, 0, kernels.number.dtype)
     found = np.empty_like(vectors)
     lanes = [(run, first) for run in range(runs) for first in range(0, count, tangents)]
 
-    def work(packs: Iterator[int]) -> None:
-        job = kernels.new_job(sampler, problem.l1, problem.l2)
-        for begin in packs:
-            chosen = lanes[begin : begin + width]
-            some = np.zeros((len(chosen), tangents, points.shape[1]), points.dtype)
-            for lane, (run, first) in enumerate(chosen):
-                own = vectors[run, first : first + tangents]
-                some[lane, : len(own)] = own
-            made = kernels.products(job, points[[run for run, _ in chosen]], some)
-            for lane, (run, first) in enumerate(chosen):
-                found[run, first : first + tangents] = made[lane, : count - first]
+    def fill(job: ProductJob, begin: int) -> None:
+        chosen = lanes[begin : begin + kernels.width]
+        some = np.zeros((len(chosen), tangents, points.shape[1]), points.dtype)
+        for lane, (run, first) in enumerate(chosen):
+            own = vectors[run, first : first + tangents]
+            some[lane, : len(own)] = own
+        kernels.set_vectors(job, points[[run for run, _ in chosen]], some)
 
-    over_packs(len(lanes), width, threads, work)
+    def take(job: ProductJob, begin: int) -> None:
+        chosen = lanes[begin : begin + kernels.width]
+        for (run, first), made in zip(chosen, kernels.products(job, len(chosen)), strict=True):
+            found[run, first : first + tangents] = made[: count - first]
+
+    new_job = lambda: kernels.new_job(sampler, problem.l1, problem.l2)  # noqa: E731
+    place.work(PackWork(kernels.kernel, 1, new_job, fill, take, kernels.moved, lambda job: job.sampler), len(lanes))
     return found

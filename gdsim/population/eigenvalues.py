@@ -12,6 +12,7 @@ from gdsim.lanes.draws import normal_numbers
 from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import Points, check_matrix, whole_matrices
 from gdsim.population.sharing import one_blas_thread
+from gdsim.population.workplace import HERE, Workplace
 from gdsim.words import checked_word
 
 if TYPE_CHECKING:
@@ -128,11 +129,19 @@ def check_eigenvalues(problem: Any, k: int | None, which: str, matrix: str) -> N
 
 
 def eigenvalues(
-    problem: Any, parameters: Any, *, k: int | None, which: str, matrix: str = "hessian", dtype: str | None = None, vectors: bool = False, threads: int = 1
+    problem: Any,
+    parameters: Any,
+    *,
+    k: int | None,
+    which: str,
+    matrix: str = "hessian",
+    dtype: str | None = None,
+    vectors: bool = False,
+    place: Workplace = HERE,
 ) -> "xarray.Dataset":
     """`gd.curvature.eigenvalues` at parameters, not at a result."""
     check_eigenvalues(problem, k, which, matrix)
-    points = Points.of(problem, parameters, matrix, dtype, threads)
+    points = Points.of(problem, parameters, matrix, dtype, place)
     if k is None:
         columns = _all(points, vectors)
     else:
@@ -150,7 +159,7 @@ def _all(points: Points, vectors: bool) -> dict[str, np.ndarray]:
     (runs, size), matrix_bytes = points.values.shape, 8 * points.size**2
     shapes = {"eigenvalue": (size,), "eigenvector": (size, size)} if vectors else {"eigenvalue": (size,)}
     columns = {name: np.full((runs, *shape), np.nan) for name, shape in shapes.items()}
-    together = max(points.threads, ROOM // matrix_bytes)
+    together = max(points.place.threads, ROOM // matrix_bytes)
 
     def solve(first: int, place: int, matrix: np.ndarray) -> None:
         if not np.isfinite(matrix).all():
@@ -162,7 +171,7 @@ def _all(points: Points, vectors: bool) -> dict[str, np.ndarray]:
             values = np.linalg.eigvalsh(matrix)
         columns["eigenvalue"][first + place] = values[::-1]
 
-    with one_blas_thread(), ThreadPoolExecutor(points.threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(points.place.threads) as pool:
         for first in range(0, runs, together):
             matrices = whole_matrices(points._replace(values=points.values[first : first + together])).astype(np.float64, copy=False)
             list(pool.map(functools.partial(solve, first), range(len(matrices)), matrices))

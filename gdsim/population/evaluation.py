@@ -1,6 +1,7 @@
 """Evaluation and prediction at given parameters, a pack of runs at a time."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,13 +11,14 @@ from gdsim.data.arrays import check_fits, plain
 from gdsim.data.declare import SETS
 from gdsim.data.inputs import inputs_for
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.evaluation import Evaluation, Prediction
+from gdsim.kernels.packs import PackKernel, PackWork, evaluating, predicting
 from gdsim.kernels.sample_table import sampler_of, table_of
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import kernels_for, lanes_for
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
+from gdsim.population.workplace import HERE, Workplace
 from gdsim.problems.checked import check_penalties
 from gdsim.rules import SGD
 from gdsim.schedules import Constant
@@ -31,20 +33,34 @@ DTYPES = ("float32", "float64")
 
 
 class Packs(NamedTuple):
-    """Parameters[run, parameter] as packs of weights: (the slice of runs, their weights) one after the
-    other.
-    """
+    """Parameters[run, parameter] as packs of weights, and where these are worked on."""
 
     kernels: Kernels
     values: np.ndarray
+    place: Workplace = HERE
 
-    def __iter__(self) -> Iterator[Any]:
+    def room(self) -> np.ndarray:
+        """Room for the weights of a pack."""
+        return self.kernels.number.zeros(self.kernels.layout.size * self.kernels.width)
+
+    def fill(self, weights: np.ndarray, first: int) -> slice:
+        """Puts the pack that begins with a run into such room; gives the slice of its runs."""
         layout, width = self.kernels.layout, self.kernels.width
-        for first in range(0, len(self.values), width):
-            chosen = self.values[first : first + width, : len(layout.places)]
-            weights = self.kernels.number.zeros(layout.size * width).reshape(layout.size, width)
-            weights[layout.places, : len(chosen)] = chosen.T
-            yield slice(first, first + len(chosen)), weights.ravel()
+        chosen = self.values[first : first + width, : len(layout.places)]
+        weights.reshape(layout.size, width)[layout.places, : len(chosen)] = chosen.T
+        return slice(first, first + len(chosen))
+
+    def work(self, kernel: PackKernel, argument: int, new_job: Callable[[], Any], take: Callable[[Any, int], None], found: Callable[[Any], Any]) -> None:
+        """Has a kernel work on all packs, as `PackWork` says; `found` are the arrays of a job that `take` reads."""
+        fill = lambda job, first: self.fill(job.weights, first)  # noqa: E731
+        work = PackWork(kernel, argument, new_job, fill, take, lambda job: (job.weights, found(job)), lambda job: job.sampler)
+        self.place.work(work, len(self.values))
+
+    def one_by_one(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """(the slice of runs, their weights) of one pack after the other, in the same array."""
+        weights = self.room()
+        for first in range(0, len(self.values), self.kernels.width):
+            yield self.fill(weights, first), weights
 
 
 class Given(NamedTuple):
@@ -134,10 +150,10 @@ def evaluation_setting(problem: Any, values: np.ndarray, dtype: str | None) -> S
     return setting
 
 
-def packs_of(problem: Any, values: np.ndarray, dtype: str | None) -> Packs:
+def packs_of(problem: Any, values: np.ndarray, dtype: str | None, place: Workplace = HERE) -> Packs:
     """Checked parameters[run, parameter] as packs, in `dtype` or their own number type."""
     setting = evaluation_setting(problem, values, dtype)
-    return Packs(kernels_for(setting, lanes_for(setting, len(values), 1)), values)
+    return Packs(place.kernels(setting) if place.device else kernels_for(setting, lanes_for(setting, len(values), 1)), values, place)
 
 
 def _part(problem: Any, on: str) -> Data | None:
@@ -154,30 +170,35 @@ def scores(problem: Any, packs: Packs, part: Data | None, names: Sequence[str]) 
     """The scores of every run on some samples, by name; without `gradient_norm` among them no gradient is made."""
     kernels, count = packs.kernels, len(packs.values)
     table = None if part is None else table_for(part, kernels.dtype.name, problem.data.sample_weight is not None)
-    model, sampler = kernels.model(BLOCK), sampler_of(table, None, True, 0, kernels.dtype)
-    found = kernels.new_scores()
-    if part is None or part is problem.data:  # what is minimised has the penalty, and losses of other sets have none, as in training
-        found.l1[:], found.l2[:] = problem.l1, problem.l2
+    sampler = sampler_of(table, None, True, 0, kernels.dtype)
     columns = {name: np.empty(count, kernels.dtype) for name in names}
-    for runs, weights in packs:
-        kernels.evaluate(Evaluation(model, weights, sampler, found), "gradient_norm" in names)
+
+    def new_job() -> Evaluation:
+        found = kernels.new_scores()
+        if part is None or part is problem.data:  # what is minimised has the penalty, and losses of other sets have none, as in training
+            found.l1[:], found.l2[:] = problem.l1, problem.l2
+        return Evaluation(kernels.whole_model(), packs.room(), sampler, found)
+
+    def take(job: Evaluation, first: int) -> None:
         for name in names:
-            columns[name][runs] = getattr(found, name)[: runs.stop - runs.start]
+            columns[name][first : first + kernels.width] = getattr(job.scores, name)[: count - first]
+
+    packs.work(evaluating(kernels), int("gradient_norm" in names), new_job, take, lambda job: job.scores)
     return columns
 
 
-def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | None = None) -> "xarray.Dataset":
+def evaluate(problem: Any, parameters: Any, *, on: str = "train", dtype: str | None = None, place: Workplace = HERE) -> "xarray.Dataset":
     """`gd.evaluate` at parameters, not at a result."""
     check_penalties(problem, "evaluate needs")
     part, given = _part(problem, on), Given.of(parameters)
-    packs = packs_of(problem, given.rows, dtype)
+    packs = packs_of(problem, given.rows, dtype, place)
     names = ("loss", *(["accuracy"] if problem.is_classifier else []), *(["gradient_norm"] if on == "train" else []))
     with ieee_mode():
         columns = scores(problem, packs, part, names)
     return given.dataset(columns).assign_attrs(on=on)
 
 
-def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dtype: str | None = None) -> Any:
+def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dtype: str | None = None, place: Workplace = HERE) -> Any:
     """`gd.predict` with parameters, not with a result."""
     if not problem.layers:
         raise ValueError(f"predict gives the outputs of networks, and {type(problem).__name__} is none; problem.value(points) gives a function's values")
@@ -186,7 +207,7 @@ def predict(problem: Any, parameters: Any, X: Any, *, classes: bool = False, dty
     if classes and not problem.is_classifier:
         raise ValueError(f"classes=True names the most likely class, and {problem.loss!r} is a loss of numbers")
     given = Given.of(parameters)
-    packs = packs_of(problem, given.rows, dtype)
+    packs = packs_of(problem, given.rows, dtype, place)
     X = inputs_for(problem.data, X)
     check_fits(X, packs.kernels.dtype.name, "X", "scale it, or predict with dtype='float64'", problem.data.feature_names)
     with ieee_mode():
@@ -210,11 +231,13 @@ def _outputs(problem: Any, packs: Packs, X: np.ndarray) -> np.ndarray:
     """[run, sample, output] at checked samples."""
     kernels, count = packs.kernels, len(packs.values)
     columns = table_for(problem.data, kernels.dtype.name).columns - problem.widths[0]
-    model, sampler = kernels.model(BLOCK), sampler_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
+    sampler = sampler_of(table_of(X, np.zeros((len(X), columns)), kernels.dtype), None, True, 0, kernels.dtype)
     result = np.empty((count, len(X), problem.widths[-1]), kernels.dtype)
-    out = np.empty(len(X) * problem.widths[-1] * kernels.width, kernels.dtype)
-    for runs, weights in packs:
-        kernels.predict(Prediction(model, weights, sampler, out))
-        by_lane = out.reshape(len(X), problem.widths[-1], kernels.width)
-        result[runs] = np.moveaxis(by_lane, 2, 0)[: runs.stop - runs.start]
+    shape = len(X), problem.widths[-1], kernels.width
+    new_job = lambda: Prediction(kernels.whole_model(), packs.room(), sampler, np.empty(math.prod(shape), kernels.dtype))  # noqa: E731
+
+    def take(job: Prediction, first: int) -> None:
+        result[first : first + kernels.width] = np.moveaxis(job.out.reshape(shape), 2, 0)[: count - first]
+
+    packs.work(predicting(kernels), len(X), new_job, take, lambda job: job.out)
     return result

@@ -1,18 +1,17 @@
 """Losses and gradients at points, many side by side."""
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gdsim.kernels.gradients import GradientKernels
+from gdsim.kernels.packs import PackWork
 from gdsim.kernels.sample_table import sampler_of
 from gdsim.lanes.float_mode import ieee_mode
-from gdsim.population.engine_choice import full_width, kernels_for
 from gdsim.population.evaluation import evaluation_setting
 from gdsim.population.samples import table_for
-from gdsim.population.sharing import over_packs
+from gdsim.population.workplace import HERE, Workplace
 from gdsim.problems.checked import check_penalties
 
 _kernels = functools.lru_cache(maxsize=64)(GradientKernels)
@@ -27,11 +26,11 @@ class Gradients:
     ([1.0], [[-2.0, 0.0]])
     """
 
-    def __init__(self, problem: Any, dtype: str, threads: int = 1) -> None:
+    def __init__(self, problem: Any, dtype: str, place: Workplace = HERE) -> None:
         check_penalties(problem, "a gradient needs")
         setting = evaluation_setting(problem, np.zeros((1, problem.parameter_count)), dtype)
-        self.problem, self.threads, self.dtype = problem, threads, np.dtype(dtype)
-        self._kernels = _kernels(kernels_for(setting, full_width(setting)))
+        self.problem, self.place, self.dtype = problem, place, np.dtype(dtype)
+        self._kernels = _kernels(self.place.kernels(setting))
         table = None if problem.data is None else table_for(problem.data, dtype)
         self._sampler = sampler_of(table, None, True, 0, self.dtype)
         self._weights = _weights_of(problem) if problem.family == "network" and (problem.l1 or problem.l2) else None
@@ -40,16 +39,18 @@ class Gradients:
         """(loss[point], gradient[point, parameter]) at points[point, parameter]."""
         points = points.astype(self.dtype)
         loss, gradient = np.empty(len(points), self.dtype), np.empty(points.shape, self.dtype)
-        width = self._kernels.kernels.width
+        kernels, width = self._kernels, self._kernels.kernels.width
 
-        def work(firsts: Iterator[int]) -> None:
-            job = self._kernels.new_job(self._sampler, self.problem.l1, self.problem.l2)
-            for first in firsts:
-                chosen = slice(first, first + width)
-                loss[chosen], gradient[chosen] = self._kernels.at(job, points[chosen])
+        def take(job: Any, first: int) -> None:
+            chosen = slice(first, first + width)
+            loss[chosen], gradient[chosen] = kernels.found(job, len(points[chosen]))
 
+        work = PackWork(
+            kernels.kernel, 1, lambda: kernels.new_job(self._sampler, self.problem.l1, self.problem.l2),
+            lambda job, first: kernels.fill(job, points[first : first + width]), take, kernels.moved, lambda job: job.sampler,
+        )  # fmt: skip
         with ieee_mode():
-            over_packs(len(points), width, self.threads, work)
+            self.place.work(work, len(points))
             if self._weights is not None:
                 penalty = self.problem.l1 * np.sign(points) + self.problem.l2 * points
                 gradient += np.where(self._weights, penalty, 0.0).astype(self.dtype)

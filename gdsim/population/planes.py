@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdsim.data import Data
-from gdsim.kernels.affine import TERMS, PlaneKernels
+from gdsim.kernels.affine import TERMS, PlaneJob, PlaneKernels
+from gdsim.kernels.packs import PackWork
 from gdsim.kernels.sample_table import Table, sampler_of, table_of
 from gdsim.lanes.float_mode import ieee_mode
-from gdsim.population.engine_choice import full_width, kernels_for, structure_of
 from gdsim.population.evaluation import Packs, scores
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
+from gdsim.population.workplace import HERE, Workplace
+from gdsim.problems.parts import Sampler
 
 POINTS_AT_ONCE = 2**21  # parameters of points that are laid out in memory together
 MOST_SUMS = 2**25  # numbers of a plane's products with all samples, which each thread holds: 128 MiB in float32
@@ -42,7 +44,7 @@ def variables_of(problem: Any, asked: Asked) -> list[str]:
     return [f"{prefix}{name}" for prefix, _ in asked.sets for name in each] + (["gradient_norm"] if asked.gradient_norm else [])
 
 
-def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked, place: Workplace = HERE) -> dict[str, np.ndarray]:
     """{name: [point]} at coordinates[point, axis] of the plane of terms[term, parameter]: w_0, d_1, d_2.
 
     Losses of networks without penalty by magnitudes, where no gradient is asked for, come from the products of
@@ -51,7 +53,7 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
     """
     problem = setting.problem
     with ieee_mode():
-        found = (_of_network if has_products(problem, asked.gradient_norm) else _point_by_point)(setting, terms, coordinates, asked)
+        found = (_of_network if has_products(problem, asked.gradient_norm) else _point_by_point)(setting, terms, coordinates, asked, place)
     return {name: found[name] for name in variables_of(problem, asked)}
 
 
@@ -77,36 +79,53 @@ def scores_operations(problem: Any, gradient_norm: bool) -> float:
     return samples * (2.0 * (problem.parameter_count - problem.widths[0] * problem.widths[1]) + 10.0 * units)
 
 
-def _point_by_point(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
+def _point_by_point(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked, place: Workplace) -> dict[str, np.ndarray]:
     problem, count = setting.problem, len(coordinates)
-    kernels = kernels_for(setting, full_width(setting))
+    kernels = place.kernels(setting)
     names = {prefix: ("loss", *(["accuracy"] if problem.is_classifier else [])) for prefix, _ in asked.sets}
     names[""] += ("gradient_norm",) if asked.gradient_norm else ()
     found = {name: np.empty(count, kernels.dtype) for name in variables_of(problem, asked)}
     step = max(1, POINTS_AT_ONCE // (terms.shape[1] * kernels.width)) * kernels.width
     for first in range(0, count, step):
         t = coordinates[first : first + step, :, None]
-        packs = Packs(kernels, terms[0] + t[:, 0] * terms[1] + t[:, 1] * terms[2])
+        packs = Packs(kernels, terms[0] + t[:, 0] * terms[1] + t[:, 1] * terms[2], place)
         for prefix, part in asked.sets:
             for name, values in scores(problem, packs, part, names[prefix]).items():
                 found[f"{prefix}{name}"][first : first + step] = values
     return found
 
 
-def _of_network(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked) -> dict[str, np.ndarray]:
-    problem, width, found = setting.problem, full_width(setting), {}
-    kernels = _kernels(structure_of(setting, width), width)
+def _of_network(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked, place: Workplace) -> dict[str, np.ndarray]:
+    problem, kernels, found = setting.problem, _kernels(place.kernels(setting)), {}
     dtype = kernels.kernels.dtype
     rounded = terms.astype(dtype)
     for prefix, part in asked.sets:
         assert part is not None
         table = table_for(part, dtype.name, problem.data.sample_weight is not None)
-        sums = kernels.sums(rounded, sampler_of(table, None, True, 0, dtype))
-        loss, accuracy = kernels.scores(rounded, sums, sampler_of(_targets_of(table), None, True, 0, dtype), coordinates)
+        sums = _kernels(HERE.kernels(setting)).sums(rounded, sampler_of(table, None, True, 0, dtype))
+        loss, accuracy = _on_plane(kernels, rounded, sums, sampler_of(_targets_of(table), None, True, 0, dtype), coordinates, place)
         found[f"{prefix}loss"], found[f"{prefix}accuracy"] = loss, accuracy
     if problem.l2 != 0.0:
         found["loss"] = (found["loss"] + 0.5 * problem.l2 * squares_on(problem, terms, coordinates)).astype(dtype)
     return found
+
+
+def _on_plane(
+    kernels: PlaneKernels, terms: np.ndarray, sums: np.ndarray, sampler: Sampler, coordinates: np.ndarray, place: Workplace
+) -> tuple[np.ndarray, np.ndarray]:
+    """(loss without penalty, accuracy) at coordinates[point, axis]."""
+    count, width = len(coordinates), kernels.kernels.width
+    packs = -(-count // width) if place.device is None else 1  # a thread goes from pack to pack by itself
+    loss, accuracy = np.empty((2, count), kernels.kernels.dtype)
+
+    def take(job: PlaneJob, first: int) -> None:
+        chosen = slice(first, first + packs * width)
+        loss[chosen], accuracy[chosen] = (scores[: count - first] for scores in (job.plane.loss, job.plane.accuracy))
+
+    new_job = lambda: kernels.new_job(terms, sums, sampler, packs)  # noqa: E731
+    fill = lambda job, first: kernels.fill(job, coordinates[first : first + packs * width])  # noqa: E731
+    place.work(PackWork(kernels.kernel, packs, new_job, fill, take, kernels.moved, kernels.shared), count, packs * width)
+    return loss, accuracy
 
 
 def _targets_of(table: Table) -> Table:

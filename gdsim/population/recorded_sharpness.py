@@ -6,19 +6,19 @@ It enters shards: gdsim's own arithmetic alone makes it, lane by lane, in a writ
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from gdsim.kernels.curvature import CurvatureKernels
+from gdsim.kernels.lanczos import Search
 from gdsim.lanes.draws import uniform_numbers
 from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import curvature_kernels
-from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.evaluation import whole_data_setting
 from gdsim.population.samples import samplers_of
 from gdsim.population.setting import Setting
-from gdsim.population.sharing import over_packs
+from gdsim.population.workplace import HERE, Workplace
 
 MOST_PRODUCTS = 100
 # By the number type of products: `Search.settled`, and `Search.lost`.
@@ -32,33 +32,33 @@ def _first_vector(size: int) -> np.ndarray:
     return drawn / math.sqrt(math.fsum((drawn * drawn).tolist()))
 
 
-def _kernels_of(setting: Setting) -> CurvatureKernels:
-    whole = whole_data_setting(setting.problem, setting.dtype)
-    width = full_width(whole)
-    return curvature_kernels(structure_of(whole, width), width, 1, "hessian")
+def _kernels_of(setting: Setting, place: Workplace = HERE) -> CurvatureKernels:
+    return curvature_kernels(place.kernels(whole_data_setting(setting.problem, setting.dtype)), 1, "hessian")
 
 
 def prepare_sharpness(setting: Setting) -> None:
     """Makes the kernels that recording takes."""
-    _kernels_of(setting).prepare_lanczos()
+    _ = _kernels_of(setting).search.address
 
 
-def sharpness_at(setting: Setting, points: np.ndarray, penalties: np.ndarray, check: Callable[[], None] = lambda: None, threads: int = 1) -> np.ndarray:
+def sharpness_at(setting: Setting, points: np.ndarray, penalties: np.ndarray, check: Callable[[], None] = lambda: None, place: Workplace = HERE) -> np.ndarray:
     """[point] at points[point, parameter] with the factors penalties[point, 2] of l1 and l2: NaN where a point
     or its second derivatives are not finite. `check` may raise between packs.
     """
-    kernels, start = _kernels_of(setting), _first_vector(points.shape[1])
+    kernels, start = _kernels_of(setting, place), _first_vector(points.shape[1])
     found, width = np.full(len(points), np.nan, points.dtype), kernels.width
-    known = np.flatnonzero(np.isfinite(points).all(1))
+    known, whole = np.flatnonzero(np.isfinite(points).all(1)), samplers_of(setting)[1]
 
-    def work(packs: Iterator[int]) -> None:
-        job = kernels.new_job(samplers_of(setting)[1], 0.0, 0.0)
-        for first in packs:
-            check()
-            chosen = known[first : first + width]
-            job.scores.l1.values[: len(chosen)], job.scores.l2.values[: len(chosen)] = penalties[chosen].T
-            starts = np.broadcast_to(start, (len(chosen), len(start)))
-            found[chosen] = kernels.lanczos(job, points[chosen], starts, SHARES[setting.dtype], MOST_PRODUCTS).found[: len(chosen)]
+    def fill(job: Search, first: int) -> None:
+        check()
+        chosen, scores = known[first : first + width], job.evaluated.scores
+        scores.l1.values[: len(chosen)], scores.l2.values[: len(chosen)] = penalties[chosen].T
+        kernels.set_starts(job, points[chosen], np.broadcast_to(start, (len(chosen), len(start))))
 
-    over_packs(len(known), width, threads, work)
+    def take(job: Search, first: int) -> None:
+        chosen = known[first : first + width]
+        found[chosen] = job.found[: len(chosen)]
+
+    new_job = lambda: kernels.new_search(kernels.new_job(whole, 0.0, 0.0), SHARES[setting.dtype], MOST_PRODUCTS)  # noqa: E731
+    place.work(kernels.searching(MOST_PRODUCTS, new_job, fill, take), len(known))
     return found

@@ -11,6 +11,7 @@ from gdsim.lanes.philox import PROBE
 from gdsim.population.curvature import Points, probe_vectors, with_error
 from gdsim.population.gradients import Gradients
 from gdsim.population.recorded_sharpness import sharpness_at
+from gdsim.population.workplace import HERE, Workplace
 
 if TYPE_CHECKING:
     import xarray
@@ -37,20 +38,20 @@ def sharpness(
     probes: int = 100,
     seed: int = 0,
     dtype: str | None = "float64",
-    threads: int = 1,
+    place: Workplace = HERE,
 ) -> "xarray.Dataset":
     """`gd.curvature.sharpness` at parameters, not at a result."""
     rho, epsilon, sigma = (checked_one(v, name, POSITIVE) for v, name in ((rho, "rho"), (epsilon, "epsilon"), (sigma, "sigma")))
     probes = checked_whole(probes, "probes", 2)
-    points = Points.of(problem, parameters, "hessian", dtype, threads)
-    gradients, w = Gradients(problem, points.setting.dtype, threads), points.values
+    points = Points.of(problem, parameters, "hessian", dtype, place)
+    gradients, w = Gradients(problem, points.setting.dtype, place), points.values
     with np.errstate(over="ignore", invalid="ignore"):  # of points at which losses are infinite
         loss, slope = gradients.at(w)
         highest = lambda reach: highest_in_box(gradients, w, reach, loss, slope)  # noqa: E731
         above = highest(epsilon * (np.abs(w) + 1.0)) - loss
         keskar = np.divide(100.0 * above, 1.0 + loss, out=np.full_like(loss, np.nan), where=loss > -1.0)
         columns = {
-            "lambda_max": sharpness_at(points.setting, w, np.tile([problem.l1, problem.l2], (len(w), 1)), threads=threads),
+            "lambda_max": sharpness_at(points.setting, w, np.tile([problem.l1, problem.l2], (len(w), 1)), place=place),
             **traces(points, probes, seed),
         }
         columns |= {"keskar": keskar, "sam": ascent(gradients, w, slope, rho) - loss, "adaptive": highest(rho * np.abs(w)) - loss}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from gdsim.population.workplace import Workplace
 from gdsim.questions.here import Here, progress_of
 from gdsim.questions.pieces import joined, pieces_of
 from gdsim.questions.question import Question
@@ -50,16 +51,16 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
     """
     end_of_checks()
     check_places(client is not None, out is not None, threads)
-    cores = threads or usable_cores()
+    place = Workplace(threads or usable_cores())
     _check_problems(question, out is not None, client is not None)
     if out is None:
         with shown(progress) as listener:
-            found = _in_memory(question, cores, listener)
+            found = _in_memory(question, place, listener)
         return question.call.dataset(question, found)
     from gdsim.questions.infolder import answer_in  # and with it pyarrow, which memory does not need
 
     with shown(progress) as listener, reached(client) as found:
-        return answer_in(question, out, cores, found, listener)
+        return answer_in(question, out, place, found, listener)
 
 
 def _check_problems(question: Question, is_stored: bool, by_workers: bool) -> None:
@@ -73,14 +74,14 @@ def _check_problems(question: Question, is_stored: bool, by_workers: bool) -> No
             raise ValueError(reason)
 
 
-def _in_memory(question: Question, threads: int, listener: Listener) -> Mapping[str, np.ndarray]:
+def _in_memory(question: Question, place: Workplace, listener: Listener) -> Mapping[str, np.ndarray]:
     """What is found of all items, kept nowhere."""
     pieces = pieces_of("", question.items, question.piece)
     if len(pieces) == 1:
-        return question.call.work(question, 0, question.items, threads)
+        return question.call.work(question, 0, question.items, place)
     progress = progress_of(question, listener, question.items)
     found = []
-    with running(Here(question, threads, progress), pieces, progress, 1) as outcomes:
+    with running(Here(question, place, progress), pieces, progress, 1) as outcomes:
         for outcome in outcomes:
             if outcome.failure is not None and outcome.failure.error is not None:
                 raise outcome.failure.error

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from gdsim.population.workplace import HERE
 from gdsim.questions.folder import keep
 from gdsim.questions.pieces import Piece
 from gdsim.questions.question import Question
@@ -54,7 +55,7 @@ def make_pieces(folder: str, question: Packed, pieces: Sequence[Piece], expected
 
         def made(piece: Piece) -> tuple[Receipt, Callable[[], object]]:
             began = time.perf_counter()
-            found = asked.call.work(asked, piece.first, piece.last, 1)
+            found = asked.call.work(asked, piece.first, piece.last, HERE)
             return Receipt(0, Tally(runs=piece.size), time.perf_counter() - began), lambda: keep(Store(folder), piece, found)
 
         return made

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from gdsim.population.workplace import Workplace
 from gdsim.questions.pieces import Piece
 from gdsim.questions.question import Question
 from gdsim.sweep.execution.display import Listener
@@ -25,10 +26,10 @@ def progress_of(question: Question, listener: Listener, missing: int) -> Progres
 
 
 class Here:
-    """An executor of this process: one piece after the other, each on all threads."""
+    """An executor of this process: one piece after the other, each on all threads, or a device."""
 
-    def __init__(self, question: Question, threads: int, progress: Progress, keep: Keeper | None = None) -> None:
-        self.question, self.threads, self.progress, self.keep = question, threads, progress, keep
+    def __init__(self, question: Question, place: Workplace, progress: Progress, keep: Keeper | None = None) -> None:
+        self.question, self.place, self.progress, self.keep = question, place, progress, keep
         self.pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="gdsim-question")
         self.ready: queue.SimpleQueue[Outcome[Piece]] = queue.SimpleQueue()
         self.is_busy = False
@@ -60,7 +61,7 @@ class Here:
         remaining.begin(0, 0, piece.size, time.perf_counter())
         now: float | None = None
         try:
-            found = self.question.call.work(self.question, piece.first, piece.last, self.threads)
+            found = self.question.call.work(self.question, piece.first, piece.last, self.place)
             now, kind = time.perf_counter(), FailureKind.REFUSED
             if self.keep is not None:
                 self.keep(piece, found)

@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 
+from gdsim.population.workplace import Workplace
 from gdsim.questions.files import FOLDER
 from gdsim.questions.folder import admitted, find, keep
 from gdsim.questions.here import Here, progress_of
@@ -21,7 +22,7 @@ from gdsim.sweep.run.infolder import going, usable
 from gdsim.words import count_of
 
 
-def answer_in(question: Question, out: str | os.PathLike[str], threads: int, client: object, listener: Listener) -> Dataset:
+def answer_in(question: Question, out: str | os.PathLike[str], place: Workplace, client: object, listener: Listener) -> Dataset:
     """Makes what a folder lacks of an answer, and opens it."""
     store = Store(out)
     with usable(store):
@@ -31,7 +32,7 @@ def answer_in(question: Question, out: str | os.PathLike[str], threads: int, cli
             store.quarantine(damage.file)
     progress = progress_of(question, listener, sum(p.size for p in state.missing))
     if state.missing:
-        with going(), beating(store.place, progress), _executor(question, store, threads, client, progress) as executor:
+        with going(), beating(store.place, progress), _executor(question, store, place, client, progress) as executor:
             _make(question, state.missing, store, executor, progress)
             store.place.make(FOLDER)  # without what others left that died meanwhile
             state = find(store, held)
@@ -41,10 +42,10 @@ def answer_in(question: Question, out: str | os.PathLike[str], threads: int, cli
 
 
 @contextlib.contextmanager
-def _executor(question: Question, store: Store, threads: int, client: object, progress: Progress) -> Iterator[Executor[Piece]]:
+def _executor(question: Question, store: Store, place: Workplace, client: object, progress: Progress) -> Iterator[Executor[Piece]]:
     """What makes pieces into a folder: this process, or a cluster's workers."""
     if client is None:
-        yield Here(question, threads, progress, functools.partial(keep, store))
+        yield Here(question, place, progress, functools.partial(keep, store))
         return
     from gdsim.questions.cluster import Answering  # and with it distributed
     from gdsim.sweep.cluster.driver import Cluster

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from gdsim.population.evaluation import Given, evaluation_setting
+from gdsim.population.workplace import Workplace
 from gdsim.questions.asking import ask
 from gdsim.questions.pieces import Piece, joined
 from gdsim.questions.question import Call, Question
@@ -24,7 +25,7 @@ COORDINATE = "coordinate "  # before the names of arrays that are coordinates
 
 
 def call_at_points(name: str, made: Callable[..., Dataset], attributes: tuple[str, ...] = ()) -> Call:
-    """The call of `made(problem, parameters[run, parameter], threads=..., **arguments)`, which gives a Dataset
+    """The call of `made(problem, parameters[run, parameter], place=..., **arguments)`, which gives a Dataset
     over runs, none of which looks at another; arguments named in `attributes` stand in its `attrs`.
     """
     return Call(name, functools.partial(_work, made), functools.partial(_dataset, attributes), "run")  # which workers unpickle
@@ -54,9 +55,8 @@ def ask_at_points(
     about, arrays = as_arrays(given)
     arrays |= {"problem": place} if len(problems) > 1 else {}
     counted = max([LEAST_OPERATIONS, *map(operations, problems)])
-    return ask(
-        Question(call, {**arguments, "points": about}, problems, arrays, len(given.rows), counted), out=out, client=client, threads=threads, progress=progress
-    )
+    asked = Question(call, {**arguments, "points": about}, problems, arrays, len(given.rows), counted)
+    return ask(asked, out=out, client=client, threads=threads, progress=progress)
 
 
 def gradient_operations(problem: Any) -> float:
@@ -120,16 +120,16 @@ def over_runs(question: Question, found: Mapping[str, np.ndarray]) -> Dataset:
     return xarray.Dataset(columns, empty.coords)
 
 
-def _work(made: Callable[..., Dataset], question: Question, first: int, last: int, threads: int) -> Mapping[str, np.ndarray]:
+def _work(made: Callable[..., Dataset], question: Question, first: int, last: int, place: Workplace) -> Mapping[str, np.ndarray]:
     """What is found at some runs, of each problem's by themselves."""
     rows = question.arrays["parameters"][first:last]
     asked = {name: value for name, value in question.arguments.items() if name != "points"}
-    place = question.arrays["problem"][first:last] if "problem" in question.arrays else np.zeros(len(rows), np.int64)
+    number_of = question.arrays["problem"][first:last] if "problem" in question.arrays else np.zeros(len(rows), np.int64)
     parts = []
     for number, problem in enumerate(question.problems):
-        own = np.flatnonzero(place == number)
+        own = np.flatnonzero(number_of == number)
         if len(own) or not len(rows):
-            found = {str(name): column.values for name, column in made(problem, rows[own], threads=threads, **asked).data_vars.items()}
+            found = {str(name): column.values for name, column in made(problem, rows[own], place=place, **asked).data_vars.items()}
             parts += [(Piece("", run, run + 1), {name: values[k : k + 1] for name, values in found.items()}) for k, run in enumerate(own.tolist())]
             if len(own) == len(rows):
                 return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from gdsim.canonical import canonical
 from gdsim.kernels import BITS, PENALTY_BITS
+from gdsim.population.workplace import Workplace
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND
 from gdsim.sweep.results.reading import Dataset
 
@@ -20,9 +21,9 @@ class Call(NamedTuple):
     """A public function whose answer is made item by item, as a folder and other processes know it."""
 
     name: str  # under `gd`, as "landscape.plane"
-    # What is found of the items from the first to before the last, arrays [item, ...] by name, on so many
-    # threads: of each item the same, whatever others it is made with.
-    work: "Callable[[Question, int, int, int], Mapping[str, np.ndarray]]"
+    # What is found of the items from the first to before the last, arrays [item, ...] by name, on threads or a
+    # device: of each item the same, wherever and with whatever others it is made.
+    work: "Callable[[Question, int, int, Workplace], Mapping[str, np.ndarray]]"
     # The Dataset of what was found of all items; of those that a folder lacks numbers are NaN or -1.
     dataset: "Callable[[Question, Mapping[str, np.ndarray]], Dataset]"
     item: str = "point"  # what an item is, in one word

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from gdsim.canonical import digest
+from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.sweep.experiment.cells import cells_of
@@ -23,8 +24,8 @@ PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of sma
 
 
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """`made(problem, parameters, threads=..., **options)`, of which `what` is the public name."""
-    options = {"threads": usable_cores(), **options}
+    """`made(problem, parameters, place=..., **options)`, of which `what` is the public name."""
+    options = {"place": Workplace(usable_cores()), **options}
     if not is_result_alone(problem, parameters, what):
         return made(problem, parameters, **options)
     return of_result(cast("Result", problem), variable, what, lambda one, points, _: made(one, points, **options))

@@ -271,12 +271,12 @@ def store_outputs(network: AnyNetwork, sampler: Sampler, out: Memory, first: int
             store(out, ((first + b) * sample.units + unit) * WIDTH, value)
 
 
-def predict(table: Address) -> int:
-    """Fills a prediction's `out` with the network's outputs; of classes their probabilities."""
+def predict(table: Address, samples: int) -> int:
+    """Fills a prediction's `out` with the network's outputs at so many samples; of classes their probabilities."""
     mode = set_float_mode()
     network, weights, sampler, out = job_model(table).whole, job_weights(table), job_sampler(table), job_out(table)
-    for first in range(0, sampler.sample_count, BLOCK):
-        size = min(BLOCK, sampler.sample_count - first)
+    for first in range(0, samples, BLOCK):
+        size = min(BLOCK, samples - first)
         run_passes(Passing(network, weights, sampler, samples_at(network, sampler, first, size), size), FORWARD)
         store_outputs(network, sampler, out, first, size)
     restore_float_mode(mode)

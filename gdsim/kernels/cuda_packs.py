@@ -1,0 +1,85 @@
+"""Has a device work through packs that know nothing of each other: evaluations, predictions, gradients, products.
+
+As many packs as it has room for are worked on at once, each by a warp. What a pack is given and what is found of it are
+copied in and out each time, and nothing else.
+"""
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from gdsim.devices import SHARE, OutOfDeviceMemoryError, Station
+from gdsim.kernels.arena import Arena, Region
+from gdsim.kernels.cuda import train_packs_words
+from gdsim.kernels.cuda_driver import BLOCK_WARPS, Layout, Program, fill, launch
+from gdsim.kernels.packs import PackWork
+from gdsim.lanes.memory import table_of
+
+
+def laid_out(work: PackWork, warps: int) -> tuple[Layout, Region]:
+    """The memory of warps that work on a pack each, and of it what is copied in and out."""
+    arena, job = Arena(), work.new_job()
+    called, out = arena.hold((np.zeros(warps, np.int64), np.zeros(warps, np.int64)))
+    arena.hold(work.shared(job))
+    arena.hold(work.moved(job), warps)
+    moved = arena.regions[-1]
+    table, _ = arena.hold((np.zeros(table_of(job).size, np.int64), work.tables(job)), warps)
+    made = arena.hold(job, warps)
+    arena.forget_copied()
+    return Layout(arena, made, table, called, out), moved
+
+
+def warps_for(work: PackWork, packs: int, resident_warps: int, room: int) -> int:
+    """By how many warps packs are worked on: as many as there are packs, in whole blocks, as the device works on at once, and
+    for which so many bytes are room. Raises OutOfDeviceMemoryError where not even a block of them has room.
+    """
+    regions = laid_out(work, BLOCK_WARPS)[0].arena.regions
+    fixed, warp = (sum(region.stride for region in regions if (region.copies > 1) is own) for own in (False, True))
+    blocks = min(-(-packs // BLOCK_WARPS), resident_warps // BLOCK_WARPS, (room - fixed) // (BLOCK_WARPS * warp))
+    if blocks < 1:
+        least = fixed + BLOCK_WARPS * warp
+        raise OutOfDeviceMemoryError(f"this takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
+    return blocks * BLOCK_WARPS
+
+
+def work_through(program: Program, work: PackWork, firsts: Sequence[int]) -> None:
+    """Fills, works on and takes the packs that begin with given lanes.
+
+    Ctrl-C is heard between launches, in each of which a warp works on one pack. Raises OutOfDeviceMemoryError where the device
+    has no room.
+    """
+    room = int(SHARE * program.device.free_memory())
+    with contextlib.closing(Station(program.device)) as station:
+        while firsts:
+            layout, moved = laid_out(work, warps_for(work, len(firsts), program.resident_warps, room))
+            try:
+                station.memory(layout.arena.size)
+            except OutOfDeviceMemoryError:  # it has less than it says
+                room = layout.arena.size // 2
+                continue
+            _work_at(station, program, work, layout, moved, firsts)
+            return
+
+
+def _work_at(station: Station, program: Program, work: PackWork, layout: Layout, moved: Region, firsts: Sequence[int]) -> None:
+    """Works on packs in a station's memory, which has been taken."""
+    stream, arena, warps = station.stream, layout.arena, len(layout.called)
+    base = station.memory(arena.size)
+    sent = fill(stream, layout, work.linked, base)
+    stream.wait()
+    del sent
+    given = np.tile(moved.image, (warps, 1))
+    left = np.empty_like(given)
+    before, after = (arena.in_copies(layout.job, moved, copies) for copies in (given, left))
+    words = train_packs_words(arena.address(layout.called, base), work.argument, arena.address(layout.out, base), warps)
+    for begin in range(0, len(firsts), warps):
+        some = firsts[begin : begin + warps]
+        for job, first in zip(before, some, strict=False):
+            work.fill(job, first)
+        stream.copy_in(base + moved.first, given[: len(some)])
+        launch(program, stream, len(some), words)
+        stream.copy_out(left[: len(some)], base + moved.first)
+        stream.wait()
+        for job, first in zip(after, some, strict=False):
+            work.take(job, first)
