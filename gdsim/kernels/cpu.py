@@ -217,6 +217,13 @@ class Kernels:
         """One thread's working memory for steps of `samples` samples and for evaluation."""
         return self.layout.space(self.width, self.number, samples)
 
+    @functools.cached_property
+    def step_bytes(self) -> int:
+        """Bytes that a step of a network touches at most: of the state of its runs, and of working memory."""
+        pack, model = self.new_pack(), self.model(1)
+        assert isinstance(model, NetworkSpace)
+        return sum(array.nbytes for array in (pack.weights, pack.slots, model.step.activations, model.step.deltas))
+
     def _lanes(self, n: int, kind: Any = None) -> Any:
         return self.number.zeros(n * self.width) if kind is None else zeros(n * self.width, kind)
 

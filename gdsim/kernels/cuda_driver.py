@@ -40,7 +40,13 @@ class Program(NamedTuple):
 def loaded(device: Device, kernels: Kernels, compiled: Compiled) -> Program:
     """Loads a kernel, `cuda.whole_training` of these."""
     function = device.load(compiled)
-    return Program(device, kernels, function, BLOCK_WARPS * device.resident_blocks(function, BLOCK_WARPS * THREADS))
+    blocks = device.resident_blocks(function, BLOCK_WARPS * THREADS)
+    if kernels.width == 1:
+        # What a run's step touches is read again and again: it is to stay in the memory nearest to its multiprocessor,
+        # whose size is that of shared memory.
+        near = device.info.multiprocessor_shared // (BLOCK_WARPS * kernels.step_bytes)
+        blocks = min(blocks, device.info.multiprocessors * max(1, near))
+    return Program(device, kernels, function, BLOCK_WARPS * blocks)
 
 
 class Layout(NamedTuple):
@@ -58,9 +64,9 @@ class Layout(NamedTuple):
         return self.arena.place_of(self.table).region
 
 
-def warps_for(runs: int) -> int:
-    """Warps that so many runs keep busy, in whole blocks."""
-    return -(-runs // (BLOCK_WARPS * THREADS)) * BLOCK_WARPS
+def warps_for(runs: int, width: int) -> int:
+    """Warps that so many runs keep busy, `width` of them each, in whole blocks."""
+    return -(-runs // (BLOCK_WARPS * width)) * BLOCK_WARPS
 
 
 def laid_out(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_of) -> Layout:
@@ -84,6 +90,7 @@ class Needs(NamedTuple):
     fixed: int  # whatever is trained
     run: float  # for each run
     warp: int
+    width: int = THREADS  # runs that a warp trains at a time
 
     def size(self, runs: int, warps: int) -> float:
         """Those of some runs and warps."""
@@ -96,7 +103,7 @@ def needs_of(few: Job, more: Job) -> Needs:
     regions = [laid_out(job, BLOCK_WARPS).arena.regions for job in (few, more)]
     shared = [sum(region.stride for region in found if region.copies == 1) for found in regions]
     run = (shared[1] - shared[0]) / (counts[1] - counts[0])
-    return Needs(round(shared[0] - run * counts[0]), run, sum(region.stride for region in regions[0] if region.copies > 1))
+    return Needs(round(shared[0] - run * counts[0]), run, sum(region.stride for region in regions[0] if region.copies > 1), len(few.lanes.run))
 
 
 class Chunk(NamedTuple):
@@ -110,14 +117,14 @@ def chunk_for(needs: Needs, runs: int, resident_warps: int, room: int) -> Chunk:
     """The largest chunk of some runs for which so many bytes are room. Where these are few, all warps that the device works on
     at once take half of them at most, or what one block takes. Raises OutOfDeviceMemoryError where there is no room for that.
     """
-    wanted, free = min(warps_for(runs), resident_warps), room - needs.fixed
+    wanted, free = min(warps_for(runs, needs.width), resident_warps), room - needs.fixed
     for_warps = min(wanted * needs.warp, max(free / 2, BLOCK_WARPS * needs.warp))
     taken = max(1, min(runs, int((free - for_warps) / needs.run)))
     blocks = int((free - taken * needs.run) / (BLOCK_WARPS * needs.warp))
     if blocks < 1:
         least = needs.size(1, BLOCK_WARPS)
         raise OutOfDeviceMemoryError(f"training takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
-    return Chunk(taken, min(warps_for(taken), resident_warps, blocks * BLOCK_WARPS))
+    return Chunk(taken, min(warps_for(taken, needs.width), resident_warps, blocks * BLOCK_WARPS))
 
 
 def train_job(
@@ -141,7 +148,7 @@ def train_job(
     counted = np.empty((pack_steps.region.copies, pack_steps.region.stride // 8), np.int64)
     stream.copy_out(counted, base + pack_steps.region.first)
     stream.wait()
-    return int(counted[:, pack_steps.offset // 8].sum()) * THREADS, int(counted[:, lane_steps.offset // 8].sum())
+    return int(counted[:, pack_steps.offset // 8].sum()) * program.kernels.width, int(counted[:, lane_steps.offset // 8].sum())
 
 
 # A job with the tables of what its kernel calls, in the memory in which the second argument says where arrays lie.

@@ -15,8 +15,7 @@ from gdsim.kernels.cuda_driver import Program, chunk_for, laid_out, loaded, need
 from gdsim.kernels.engines import Structure
 from gdsim.kernels.job import Job
 from gdsim.lanes.float_mode import ieee_mode
-from gdsim.lanes.warps import THREADS
-from gdsim.population.engine_choice import structure_of
+from gdsim.population.engine_choice import structure_on_warps
 from gdsim.population.setting import Setting
 from gdsim.population.teams import is_alone
 from gdsim.population.training import Batch, InterruptedTrainingError, Trained, check_of, job_for, prepared_for, trained_from
@@ -30,7 +29,7 @@ def program_for(setting: Setting, device: Device) -> Program:
     """
     if reason := why_not(setting):
         raise ValueError(reason)
-    return _program_of(structure_of(setting, THREADS), device)
+    return _program_of(structure_on_warps(setting), device)
 
 
 @functools.lru_cache(maxsize=256)

@@ -17,6 +17,7 @@ from gdsim.kernels.team_kernels import TeamKernels
 from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached_with_parts
 from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.types import Function
+from gdsim.lanes.warps import THREADS
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import shuffle_of, table_for
 from gdsim.population.setting import Setting, is_of_batches
@@ -38,6 +39,11 @@ class Costs(NamedTuple):
 # registers are narrow, the sums of a pack's tiles leave them.
 COSTS = {64: Costs(33, 33, 1000, 3200, 0.0), 32: Costs(16, 24, 1000, 2500, 0.6), 16: Costs(8, 12, 1000, 2500, 0.6)}
 
+
+# Operations of a step from which on one run has a warp. A pack reads about a byte for each operation, from memory
+# that gives 3e12 of them a second; a warp with one run makes about 9000 instructions and 0.04 for each operation, of
+# 9e11 a second that a device of this kind does.
+OPERATIONS_WORTH_A_WARP = 4e4
 
 # Steps of runs from which on a kernel is compiled for the widths of one small network; others serve all
 # widths.
@@ -129,6 +135,14 @@ def _users_texts(function: Function, parts: Mapping[str, Any]) -> Iterator[str]:
 def structure_of(setting: Setting, width: int) -> Structure:
     """What decides the kernels of the setting in packs of `width` runs."""
     return structure_with(setting, engine_of(setting, width))
+
+
+def structure_on_warps(setting: Setting) -> Structure:
+    """What decides the kernels of the setting on a device whose threads run in warps: of packs of 32 runs, or of one
+    run at a time where its steps are so large that the memory of packs would be what they wait for.
+    """
+    takes_warp = fits_single_run(setting) and setting.problem.step_operations(setting.samples_per_step) > OPERATIONS_WORTH_A_WARP
+    return structure_with(setting, engines.RUN_ON_WARP) if takes_warp else structure_of(setting, THREADS)
 
 
 def structure_with(setting: Setting, engine: Engine) -> Structure:

@@ -230,7 +230,7 @@ def test_what_runs_and_warps_take_is_known_beforehand(chosen):
 @pytest.mark.parametrize("seed", range(50))
 def test_a_chunk_has_room_and_no_larger_one_has(seed):
     rng = np.random.default_rng(seed)
-    needs = Needs(int(rng.integers(0, 10**6)), float(rng.integers(50, 5000)), int(rng.integers(10**3, 10**6)))
+    needs = Needs(int(rng.integers(0, 10**6)), float(rng.integers(50, 5000)), int(rng.integers(10**3, 10**6)), (1, WARP)[seed % 2])
     runs, resident, room = int(rng.integers(1, 10**6)), 4 * int(rng.integers(1, 500)), int(10 ** rng.uniform(6.5, 10))
     taken = needs.size
     try:
@@ -238,10 +238,10 @@ def test_a_chunk_has_room_and_no_larger_one_has(seed):
     except OutOfDeviceMemoryError:
         assert taken(1, BLOCK_WARPS) > room
         return
-    wanted, free = min(resident, warps_for(runs)), room - needs.fixed
+    wanted, free = min(resident, warps_for(runs, needs.width)), room - needs.fixed
     assert 1 <= chunk.runs <= runs
     assert chunk.warps % BLOCK_WARPS == 0
-    assert 0 < chunk.warps <= min(resident, warps_for(chunk.runs))
+    assert 0 < chunk.warps <= min(resident, warps_for(chunk.runs, needs.width))
     assert taken(*chunk) <= room
     assert chunk == (runs, wanted) or taken(runs, wanted) > room
     if chunk.runs < runs:

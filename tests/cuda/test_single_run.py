@@ -6,9 +6,28 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.kernels.engines import RUN_ON_WARP
+from gdsim.devices import Device
+from gdsim.kernels.cuda import kernels_on_warps
+from gdsim.kernels.cuda_driver import loaded
+from gdsim.kernels.engines import FUNCTION, NETWORK, RUN_ON_WARP
+from gdsim.population.device_training import train_on_device
+from gdsim.population.engine_choice import structure_on_warps, structure_with
 from tests.cuda.arena import RaceError
-from tests.cuda.kernels import batch_of, differing, expected, jobs_for, ran_steps, same_bits, seated_on_warp, stepped, stepping_ptx, trained, training_ptx
+from tests.cuda.driver import DriverLibrary
+from tests.cuda.kernels import (
+    batch_of,
+    differing,
+    expected,
+    jobs_for,
+    loadable,
+    ran_steps,
+    same_bits,
+    seated_on_warp,
+    stepped,
+    stepping_ptx,
+    trained,
+    training_ptx,
+)
 from tests.cuda.settings import RATES, setting
 
 WINE, DIGITS, DIABETES = (gd.datasets.load(name) for name in ("wine", "digits", "diabetes"))
@@ -65,12 +84,32 @@ def check_training(compiled, chosen, runs, warps, budget):
     return found
 
 
+XOR = setting(
+    gd.MLP(gd.datasets.load("xor"), hidden=(5,), activation="tanh", loss="log_loss", l2=1e-3), gd.Momentum(), batch=2, steps=6,
+    stops=(gd.SmallGradient(1e-3), gd.Target(0.69)), schedule=gd.Cosine(cycle=6), record=gd.Record(parameters=True, gradient_norm=True),
+)  # fmt: skip
+
+
 @pytest.mark.full
 def test_results_of_runs_have_the_processors_bits(compiled):
-    problem = gd.MLP(gd.datasets.load("xor"), hidden=(5,), activation="tanh", loss="log_loss", l2=1e-3)
-    stops, record = (gd.SmallGradient(1e-3), gd.Target(0.69)), gd.Record(parameters=True, gradient_norm=True)
-    found = check_training(compiled, setting(problem, gd.Momentum(), batch=2, steps=6, stops=stops, schedule=gd.Cosine(cycle=6), record=record), 5, 2, 4)
+    found = check_training(compiled, XOR, 5, 2, 4)
     assert len(set(found["status"].tolist())) > 1
+
+
+@pytest.mark.full
+def test_a_devices_memory_is_laid_out_for_warps_that_have_a_run_each(compiled):
+    kernels, batch, library = kernels_on_warps(structure_with(XOR, RUN_ON_WARP)), batch_of(XOR, 5, RATES), DriverLibrary(2**23)
+    program = loaded(Device(library=library), kernels, loadable(training_ptx(compiled, XOR, engine=RUN_ON_WARP)))
+    found, truth = train_on_device(XOR, batch, program, pytest.fail, clock=library.clock), expected(XOR, batch)
+    assert [name for name in truth if not same_bits(found.columns[name], truth[name])] == []
+    assert found.lane_steps == found.used_steps == truth["steps_taken"].sum()
+
+
+def test_large_steps_have_a_warp_for_each_run_and_small_ones_packs():
+    assert structure_on_warps(SMALL).engine is NETWORK
+    assert structure_on_warps(setting(gd.MLP(DIGITS, hidden=(32,)), gd.Adam(), batch=32)).engine is RUN_ON_WARP
+    assert structure_on_warps(setting(gd.MLP(DIGITS, hidden=(32,)), gd.SAM(gd.SGD()), batch=32)).engine is NETWORK
+    assert structure_on_warps(setting(gd.functions.Rosenbrock(), gd.Adam())).engine is FUNCTION
 
 
 def whole():

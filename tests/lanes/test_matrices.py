@@ -70,7 +70,14 @@ def engine(name, tile):
         return {**lane_parts(4), "product_tile": tile_of((TILE, TILE), 4, False, tile), "product_column": tile_of((TILE, 1), 4, False, tile)}, 4
     lanes, height = single_run_lanes(np.dtype("float32")), single_run_products.TILE_HEIGHTS[vector_bytes()]
     tiles = tiles_of(single_run_products.tile_shapes(height), lanes, tile)
-    return {**lane_parts(lanes), "product": single_run_products.product, "any_tile": tiles, "TILE_HEIGHT": height}, 1
+    return {
+        **lane_parts(lanes),
+        "product": single_run_products.product,
+        "any_tile": tiles,
+        "TILE_HEIGHT": height,
+        "LOW_HEIGHT": 2,
+        "TILE_WIDTH": single_run_products.WIDEST,
+    }, 1
 
 
 def laid_out(values, is_transposed, inner):

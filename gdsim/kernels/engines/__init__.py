@@ -17,6 +17,7 @@ from gdsim.kernels.engines import blocks, functions, memory, network, single_run
 from gdsim.kernels.engines.layout import Layout, NetworkLayout, SingleRunLayout, function_layout, memory_layout, network_layout, single_run_layout
 from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.register_update import update_row_of
+from gdsim.kernels.engines.written_out_edges import written_out_edges
 from gdsim.kernels.product_tiles import tile_of, tiles_of
 from gdsim.kernels.sample_table import Table
 from gdsim.kernels.team_memory import TeamKind
@@ -80,7 +81,10 @@ class RunLanes(NamedTuple):
 
     lanes: int
     height: int  # of its tallest tiles
+    low: int  # the height of its low tiles
+    widest: int  # lanes of its widest tiles
     draws: int  # lanes across which its samples are drawn
+    writes_out: bool  # whether its kernels are made for the sizes of one network
 
 
 def single_run_lanes(dtype: np.dtype) -> int:
@@ -91,26 +95,29 @@ def single_run_lanes(dtype: np.dtype) -> int:
 def lanes_of_register(dtype: np.dtype) -> RunLanes:
     """A single run's lanes on a processor: it draws across two registers."""
     lanes = single_run_lanes(dtype)
-    return RunLanes(lanes, single_run_products.TILE_HEIGHTS[vector_bytes()], 2 * lanes)
+    return RunLanes(lanes, single_run_products.TILE_HEIGHTS[vector_bytes()], 2, single_run_products.WIDEST, 2 * lanes, writes_out=False)
 
 
 def lanes_of_warp(dtype: np.dtype) -> RunLanes:
-    """A single run's lanes where it has a warp: one of each thread."""
-    return RunLanes(THREADS, single_run_products.TALLEST, THREADS)
+    """A single run's lanes where it has a warp: one of each thread. Few shapes of tiles, as none of them is called."""
+    return RunLanes(THREADS, single_run_products.WARP_HEIGHT, 1, 1, THREADS, writes_out=True)
 
 
-def single_run_parts(parts: Parts, own_lanes: RunLanes) -> dict[str, Any]:
+def single_run_parts(parts: Parts, layout: SingleRunLayout, own_lanes: RunLanes) -> dict[str, Any]:
     """The parts of a network of one run that has some lanes: its numbers per step and per run are lanes of width 1."""
-    lanes, height, draws = own_lanes
+    lanes, height, low, widest = own_lanes[:4]
     products = single_run_products
     places = {f.__name__: f for f in (
         products.edge_at, products.edge_count, products.cells_of, products.product, products.outer, products.bias_gradients,
         single_run.samples_at, single_run.drawn_samples, single_run.batch_inputs, single_run.block_loss, single_run.correct_answers, single_run.store_outputs,
     )}  # fmt: skip
+    if own_lanes.writes_out:
+        places |= written_out_edges(tuple(tuple(map(int, row)) for row in layout.edges))
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, network.store_scores, network.note_loss)}
-    tiles = {"any_tile": tiles_of(products.tile_shapes(height), lanes), "TILE_HEIGHT": height, "BAND": products.WHOLE_LAYER}
-    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": draws, "RUNS": 1}
+    shapes = products.tile_shapes(height, low, widest)
+    tiles = {"any_tile": tiles_of(shapes, lanes), "TILE_HEIGHT": height, "LOW_HEIGHT": low, "TILE_WIDTH": widest, "BAND": products.WHOLE_LAYER}
+    return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": own_lanes.draws, "RUNS": 1}
 
 
 def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayout:
@@ -142,11 +149,11 @@ def _single_run_engine(lanes_of: Callable[[np.dtype], RunLanes]) -> Engine:
         return single_run_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, lanes_of(dtype).lanes)
 
     def evaluation(structure: Structure, parts: Parts) -> Parts:
-        return single_run_parts(_network_evaluation(structure, parts), lanes_of(np.dtype(structure.dtype)))
+        return single_run_parts(_network_evaluation(structure, parts), structure.layout, lanes_of(np.dtype(structure.dtype)))
 
     def training(structure: Structure, parts: Parts) -> Parts:
         own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole"}
-        return single_run_parts({**parts, **own}, lanes_of(np.dtype(structure.dtype)))
+        return single_run_parts({**parts, **own}, structure.layout, lanes_of(np.dtype(structure.dtype)))
 
     return Engine(layout, evaluation, training, lambda structure, width, register: (single_run.advance, {}))
 

@@ -192,18 +192,24 @@ def inputs_of(network: AnyNetwork, edge: Edge, samples: Matrix) -> Matrix:
     return samples if edge.below < 0 else matrix_at(network.activations, edge.source)
 
 
+def forward_over(network: AnyNetwork, weights: Memory, samples: Matrix, count: int, index: int) -> None:
+    """What an edge adds to its layer's sums; with the last edge into the layer, its activations."""
+    edge = edge_at(network, index)
+    sums, W, b = matrix_at(network.activations, edge.result), matrix_at(weights, edge.weights), matrix_at(weights, edge.biases)
+    start = sums if JOINS and not edge.links & BEGINS_SUMS else b
+    product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
+    if edge.links & ENDS_SUMS:
+        complete(network, edge, count)
+    meet()
+
+
+@default_part
 def forward(network: AnyNetwork, weights: Memory, samples: Matrix, count: int) -> None:
     """From samples[feature, sample] to the last layer's sums: Z = b 1' + the sum of W A over the edges into a
     layer, A = phi(Z).
     """
     for index in range(edge_count(network)):
-        edge = edge_at(network, index)
-        sums, W, b = matrix_at(network.activations, edge.result), matrix_at(weights, edge.weights), matrix_at(weights, edge.biases)
-        start = sums if JOINS and not edge.links & BEGINS_SUMS else b
-        product(network, sums, W, inputs_of(network, edge, samples), start, (edge.units, edge.inputs, count))
-        if edge.links & ENDS_SUMS:
-            complete(network, edge, count)
-        meet()
+        forward_over(network, weights, samples, count, index)
 
 
 def input_deltas(network: AnyNetwork, weights: Memory, edge: Edge, count: int) -> None:
@@ -233,22 +239,34 @@ def bias_gradients(network: AnyNetwork, task: GradientTask, edge: Edge) -> None:
     outer(network, task, goal, deltas, Matrix(network.ones, 0, 0, 0), (edge.units, task.sample_count, 1), False)
 
 
+def deltas_over(network: AnyNetwork, weights: Memory, count: int, index: int) -> None:
+    """What an edge hands down to the deltas of the layer before it, if there is one."""
+    edge = edge_at(network, index)
+    if edge.below >= 0:
+        input_deltas(network, weights, edge, count)
+        meet()
+
+
+@default_part
 def all_deltas(network: AnyNetwork, weights: Memory, count: int) -> None:
     """From the outputs' deltas to those of every layer, from the last edge to the first."""
     for index in range(edge_count(network) - 1, -1, -1):
-        edge = edge_at(network, index)
-        if edge.below >= 0:
-            input_deltas(network, weights, edge, count)
-            meet()
+        deltas_over(network, weights, count, index)
 
 
+def gradients_over(network: AnyNetwork, task: GradientTask, samples: Matrix, index: int) -> None:
+    """The gradients of an edge's weights, and with the first edge into its layer of its biases."""
+    edge = edge_at(network, index)
+    goal, deltas = matrix_at(network.gradients, edge.weights), matrix_at(network.deltas, edge.result)
+    outer(network, task, goal, deltas, transposed(inputs_of(network, edge, samples)), (edge.units, task.sample_count, edge.inputs), True)
+    if BIASES and (not JOINS or edge.links & BEGINS_SUMS):
+        bias_gradients(network, task, edge)
+
+
+@default_part
 def all_gradients(network: AnyNetwork, task: GradientTask, samples: Matrix) -> None:
     """From the deltas to every gradient, dW = D A' and db = D 1, from the last edge to the first: they are handed
     to `finish_tile`.
     """
     for index in range(edge_count(network) - 1, -1, -1):
-        edge = edge_at(network, index)
-        goal, deltas = matrix_at(network.gradients, edge.weights), matrix_at(network.deltas, edge.result)
-        outer(network, task, goal, deltas, transposed(inputs_of(network, edge, samples)), (edge.units, task.sample_count, edge.inputs), True)
-        if BIASES and (not JOINS or edge.links & BEGINS_SUMS):
-            bias_gradients(network, task, edge)
+        gradients_over(network, task, samples, index)

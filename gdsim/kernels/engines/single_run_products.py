@@ -9,7 +9,7 @@ are.
 
 from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.passes import TILE
-from gdsim.kernels.parts import GATHER_WIDTH, TILE_HEIGHT, any_tile, finish_tile
+from gdsim.kernels.parts import GATHER_WIDTH, LOW_HEIGHT, TILE_HEIGHT, TILE_WIDTH, any_tile, finish_tile
 from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.operations import load, splat, store
@@ -20,7 +20,8 @@ from gdsim.lanes.types import Memory
 # Rows of a tile by the bytes of a register: their sums, two rows of lanes and a spread number fit the
 # processor's registers.
 TILE_HEIGHTS = {64: 8, 32: 6, 16: 6}
-TALLEST, WIDEST = max(TILE_HEIGHTS.values()), 2  # of a tile, in numbers and in lanes
+WARP_HEIGHT = 16  # where each thread of a warp has its own registers
+TALLEST, WIDEST = max(*TILE_HEIGHTS.values(), WARP_HEIGHT), 2  # of a tile, in numbers and in lanes
 EDGE_COLUMNS = 14
 WHOLE_LAYER = 2**30  # units of a band: a layer's deltas are made in one go
 
@@ -48,9 +49,11 @@ def vectors_of(numbers: int) -> int:
     return (numbers + WIDTH - 1) // WIDTH
 
 
-def tile_shapes(height: int) -> tuple[tuple[int, int], ...]:
-    """The shapes, (rows, lanes side by side), that tiles of at most so many rows have."""
-    return tuple((rows, columns) for columns in range(WIDEST, 0, -1) for rows in (height, 4, 2, 1))
+def tile_shapes(height: int, low: int = 2, widest: int = WIDEST) -> tuple[tuple[int, int], ...]:
+    """The shapes, (rows, lanes side by side), that tiles of at most so many rows and lanes have: the rows of the
+    low ones are `low`, or 1.
+    """
+    return tuple((rows, columns) for columns in range(widest, 0, -1) for rows in dict.fromkeys((height, 4, low, 1)))
 
 
 def height_of(rows: int) -> int:
@@ -60,7 +63,7 @@ def height_of(rows: int) -> int:
     """
     if rows >= TILE_HEIGHT and not (TILE_HEIGHT == 6 and (rows == 8 or rows == 9)):
         return TILE_HEIGHT
-    return 4 if rows >= 4 else 2 if rows >= 2 else 1
+    return 4 if rows >= 4 else LOW_HEIGHT if rows >= LOW_HEIGHT else 1
 
 
 @noinline
@@ -95,12 +98,12 @@ def in_tiles(exchanged: bool, goal: Matrix, left: Matrix, right: Matrix, start: 
     """goal = start + left right, whose columns are neighbours, tile by tile."""
     rows, terms, columns = shape
     vectors = vectors_of(columns)
-    for vector in range(0, vectors, WIDEST):
+    for vector in range(0, vectors, TILE_WIDTH):
         column = vector * WIDTH
         right_here, start_here, goal_here = part_from(right, 0, column), part_from(start, 0, column), part_from(goal, 0, column)
         row = 0
         while row < rows:
-            tile = height_of(rows - row), min(WIDEST, vectors - vector)
+            tile = height_of(rows - row), min(TILE_WIDTH, vectors - vector)
             any_tile(tile, exchanged, terms, part_from(left, row, 0), right_here, part_from(start_here, row, 0), part_from(goal_here, row, 0))
             row += tile[0]
 
@@ -131,12 +134,12 @@ def gradients_in_tiles(
     (left, right), (rows, terms, columns) = factors, shape
     zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
     vectors = vectors_of(columns)
-    for vector in range(0, vectors, WIDEST):
+    for vector in range(0, vectors, TILE_WIDTH):
         column = vector * WIDTH
         right_here = part_from(right, 0, column)
         row = 0
         while row < rows:
-            tile = height_of(rows - row), min(WIDEST, vectors - vector)
+            tile = height_of(rows - row), min(TILE_WIDTH, vectors - vector)
             any_tile(tile, exchanged, terms, part_from(left, row, 0), right_here, zeros, sums)
             finish_tile(network, task, part_from(goal, row, column), tile, columns - column, is_weight)
             row += tile[0]
