@@ -32,6 +32,7 @@ class Arena:
         self.views = {np.dtype(kind): self.bytes.view(kind) for kind in ("u1", "u2", "u4", "u8", "f4", "f8")}
         words = size // 4
         self.epochs = np.ones(-(-threads // WARP), np.int32)  # of warps: how many barriers they have met, and 1
+        self.is_constant, self.is_stored = np.zeros((2, words), np.bool_)  # since the kernel's beginning
         self.reader, self.writer = np.full((2, words), -1, np.int32)  # the last thread to touch a word, or SEVERAL of its warp
         self.read_epoch, self.write_epoch = np.zeros((2, words), np.int32)
 
@@ -75,6 +76,16 @@ class Arena:
             self.note_read((at + word) // 4, threads)
         return self.views[kind][at // kind.itemsize]
 
+    def load_constant(self, address: np.ndarray, kind: np.dtype, threads: np.ndarray) -> np.ndarray:
+        """A number for each of some threads, of memory in which a kernel stores nothing. Raises RaceError where it does."""
+        at = self.places(address, kind.itemsize)
+        for word in range(0, kind.itemsize, 4):
+            place = (at + word) // 4
+            if self.is_stored[place].any():
+                raise RaceError("a thread reads as constant what the kernel has stored")
+            self.is_constant[place] = True
+        return self.views[kind][at // kind.itemsize]
+
     def store(self, address: np.ndarray, value: np.ndarray, threads: np.ndarray) -> None:
         """Stores a number of each of some threads. Raises RaceError where they store different ones at one place."""
         kind = value.dtype
@@ -97,6 +108,11 @@ class Arena:
             held[place] += more
         return before
 
+    def begin(self, warps: int) -> None:
+        """A kernel is launched, and sees what was stored before."""
+        self.is_constant[:], self.is_stored[:] = False, False
+        self.meet(np.arange(warps))
+
     def meet(self, warps: np.ndarray) -> None:
         """All threads of some warps have come to a barrier."""
         self.epochs[warps] += 1
@@ -104,17 +120,20 @@ class Arena:
     def note_read(self, word: np.ndarray, threads: np.ndarray) -> None:
         """Notes who reads which words."""
         epoch = self.epochs[threads // WARP]
-        is_late = (self.write_epoch[word] == epoch) & is_other(self.writer[word], threads)
-        if is_late.any():
+        is_late = self.write_epoch[word] == epoch
+        if is_late.any() and (is_late := is_late & is_other(self.writer[word], threads)).any():
             raise RaceError(f"thread {threads[is_late][0]} reads what another has stored since the last barrier")
         note(self.reader, self.read_epoch, word, threads, epoch)
 
     def note_write(self, word: np.ndarray, threads: np.ndarray, changes: np.ndarray) -> None:
         """Notes who stores which words."""
         epoch = self.epochs[threads // WARP]
+        if self.is_constant[word].any():
+            raise RaceError("a thread stores what the kernel reads as constant")
+        self.is_stored[word] = True
         for last, when, done in ((self.reader, self.read_epoch, "read"), (self.writer, self.write_epoch, "stored")):
-            is_late = changes & (when[word] == epoch) & is_other(last[word], threads)
-            if is_late.any():
+            is_late = changes & (when[word] == epoch)
+            if is_late.any() and (is_late := is_late & is_other(last[word], threads)).any():
                 raise RaceError(f"thread {threads[is_late][0]} stores what another has {done} since the last barrier")
         note(self.writer, self.write_epoch, word, threads, epoch)
 

@@ -246,7 +246,7 @@ class Instruction:
         names, size = target.strip("{} ").split(","), KINDS[self.kind].itemsize
         lines = []
         for number, name in enumerate(names):
-            loaded = f"load({self._address(address)} + np.array({number * size}, 'u8'), '{KINDS[self.kind].str}', mask)"
+            loaded = f"load({self._address(address)} + np.array({number * size}, 'u8'), '{KINDS[self.kind].str}', mask, {'nc' in how})"
             own = KINDS[stored(name)]
             if own.itemsize == size:
                 lines.append(assigned(name, self.kind, loaded))
@@ -365,8 +365,9 @@ class Run:
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,
         }  # fmt: skip
         self.meetings = np.array([block.is_meeting for block in program.blocks] + [False])
+        self.everyone = np.ones(self.thread.size, np.bool_)
         self.draw(np.ones(warps, np.bool_))
-        arena.meet(np.arange(warps))
+        arena.begin(warps)
 
     def finish(self) -> int:
         """Runs until all threads have come to the end."""
@@ -385,7 +386,9 @@ class Run:
         """The threads that go on next, all at one place; None if all have ended. Raises AssertionError where
         threads of a warp wait for each other.
         """
-        end = len(self.program.blocks)
+        end, first = len(self.program.blocks), self.at[0]
+        if self.order is None and first < end and (self.at == first).all():
+            return self.everyone
         goes_on, waits = self.at < end, self.meetings[self.at]
         if not goes_on.any():
             return None
@@ -404,7 +407,7 @@ class Run:
     def run_block(self, block: Block, mask: np.ndarray) -> None:
         """Runs a block by some threads."""
         self.executed += (len(block.lines) + (block.branch is not None)) * int(mask.reshape(-1, WARP).any(1).sum())
-        known, is_all = self.registers, mask.all()
+        known, is_all = self.registers, mask is self.everyone or mask.all()
         known["mask"] = mask
         before = {} if is_all else {name: known[name] for name in block.written if name in known}
         try:
@@ -423,10 +426,13 @@ class Run:
         if block.is_meeting:
             self.draw(mask.reshape(-1, WARP)[:, 0])
 
-    def load(self, address: np.ndarray, kind: str, mask: np.ndarray) -> np.ndarray:
-        """What each thread finds at its address."""
+    def load(self, address: np.ndarray, kind: str, mask: np.ndarray, is_constant: bool) -> np.ndarray:
+        """What each thread finds at its address; `is_constant` where the kernel says that nothing is stored there."""
+        own, read = np.dtype(f"u{np.dtype(kind).itemsize}"), self.arena.load_constant if is_constant else self.arena.load
+        if mask is self.everyone:
+            return read(address, own, self.thread).view(kind)
         found = np.zeros(self.thread.size, kind)
-        found[mask] = self.arena.load(address[mask], np.dtype(f"u{found.itemsize}"), self.thread[mask]).view(kind)
+        found[mask] = read(address[mask], own, self.thread[mask]).view(kind)
         return found
 
     def store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray) -> None:

@@ -98,7 +98,7 @@ TABLE = (
     row(gd.Rprop(), gd.Quadratic(np.diag(np.arange(1.0, 7.0))), gd.Constant(), "Cycling budget", (gd.Cycling(1e-3),), steps=40, record=STATE),
     row(gd.Rprop(**TORCH), gd.TeacherStudent(2, 3), gd.Constant(), "budget", steps=20, dtype="float64", record=STATE),
     row(
-        gd.Lion(), gd.LinearRegression(WEIGHTED), gd.Constant(), "Plateau budget", (gd.Plateau(patience=2),), steps=20, batch=8, shuffle="once",
+        gd.Lion(), gd.LinearRegression(WEIGHTED), gd.Constant(), "Plateau budget", (gd.Plateau(patience=2),), steps=12, batch=8, shuffle="once",
         record=STATE, tier="full",
     ),
     row(

@@ -308,6 +308,14 @@ def test_a_barrier_that_is_missing_is_seen():
                 run(branching(*lines), order)
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_what_is_read_as_constant_is_not_stored(order):
+    lines = ["ld.global.nc.u64 %rd2, [%rd1];", "st.global.u64 [%rd1], %rd100;"][:: 1 - 2 * order]
+    with pytest.raises(RaceError, match="constant"):
+        run(branching(*lines))
+    assert run(branching(lines[order ^ 1])).tolist() == [8 * k for k in range(WARP)]
+
+
 def test_an_order_that_is_drawn_lets_some_threads_go_ahead():
     lines = ["mov.u64 %rd5, 1;", "atom.global.add.u64 %rd6, [%rd101+8], %rd5;", "add.s64 %rd7, %rd101, 128;", "st.global.u64 [%rd1+128], %rd6;"]
     arena = Arena(1 << 12)

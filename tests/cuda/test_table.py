@@ -20,23 +20,23 @@ def test_rows_have_names_of_their_own():
 
 @pytest.mark.parametrize("one", [pytest.param(one, id=one.name, marks=getattr(pytest.mark, one.tier)) for one in TABLE])
 def test_runs_of_a_row_have_the_processors_bits(compiled, one):
-    chosen, batch, order = one.setting, batch_of(one.setting, one.runs, RATES), np.random.default_rng(0)
+    chosen, batch = one.setting, batch_of(one.setting, one.runs, RATES)
     ptx, warps, truth = training_ptx(compiled, chosen), 1 + one.runs // (2 * WARP), expected(chosen, batch)
-    check(trained(ptx, jobs_for(chosen, batch, warps), 10**6, order), truth)
+    check(trained(ptx, jobs_for(chosen, batch, warps), 10**6), truth)
     assert {REASONS[code] for code in truth["reason"]} == one.reasons
     if chosen.record.state:
-        goes_on_from_half_way(ptx, one, order)
+        goes_on_from_half_way(ptx, one)
 
 
-def goes_on_from_half_way(ptx, one, order):
-    """Runs that have half of their steps behind them are trained to the end."""
+def goes_on_from_half_way(ptx, one):
+    """Runs that have half of their steps behind them are trained to the end, threads in an order that is drawn."""
     half = one.setting.steps // 2
     ends = expected(one.setting._replace(steps=half), batch_of(one.setting, one.runs, RATES))
     unfinished = np.flatnonzero(ends["reason"] == REASONS.index("budget"))
     later, earlier = one.setting._replace(began=half), {name: values[unfinished] for name, values in ends.items()}
     batch = batch_of(one.setting, one.runs, RATES).part(unfinished)
     assert len(unfinished) > 0
-    check(trained(ptx, jobs_for(later, batch, 1, earlier), 10**6, order), expected(later, batch, earlier))
+    check(trained(ptx, jobs_for(later, batch, 1, earlier), 10**6, np.random.default_rng(0)), expected(later, batch, earlier))
 
 
 def check(found, truth):
