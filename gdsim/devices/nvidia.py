@@ -6,6 +6,7 @@ with a GPU runs kernels that were compiled elsewhere without any package more.
 
 import ctypes
 import functools
+import math
 import sys
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ class DeviceInfo(NamedTuple):
     memory: int  # bytes
     multiprocessors: int
     clock: float  # Hz
-    bandwidth: float  # bytes per second, between the device and its memory at most
+    bandwidth: float  # bytes per second, between the device and its memory at most; inf where the driver does not say
     block_shared: int  # bytes of shared memory that a block can have
     multiprocessor_shared: int  # that the blocks on a multiprocessor share
     reserved_shared: int  # that the system takes of it for each block, which no kernel's count has
@@ -91,7 +92,7 @@ class Device:
         get = functools.partial(self._attribute, device)
         return DeviceInfo(
             name.value.decode(), (get(MAJOR), get(MINOR)), (driver.value // 1000, driver.value % 1000 // 10), memory.value, get(MULTIPROCESSORS),
-            1e3 * get(CLOCK), 1e3 * get(MEMORY_CLOCK) * TRANSFERS * get(BUS_WIDTH) / 8, get(BLOCK_SHARED), get(MULTIPROCESSOR_SHARED), get(RESERVED_SHARED),
+            1e3 * get(CLOCK), 1e3 * get(MEMORY_CLOCK) * TRANSFERS * get(BUS_WIDTH) / 8 or math.inf, get(BLOCK_SHARED), get(MULTIPROCESSOR_SHARED), get(RESERVED_SHARED),
         )  # fmt: skip
 
     def _attribute(self, device: ctypes.c_int, attribute: int) -> int:

@@ -1,6 +1,7 @@
 """A GPU by its driver's functions, with the interpreter in the driver's place."""
 
 import ctypes
+import math
 import threading
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from gdsim.devices import Device, DeviceError, DeviceInfo, NoDeviceError, OutOfDeviceMemoryError, Stations, Stream
 from gdsim.lanes.cubins import Compiled
+from tests.cuda import driver
 from tests.cuda.driver import DriverLibrary
 from tests.cuda.test_ptx import text_of
 
@@ -27,6 +29,11 @@ def test_a_device_says_what_it_is():
     bandwidth = pytest.approx(3.35e12, rel=1e-3)
     assert device.info == DeviceInfo("Interpreter", (9, 0), (13, 1), 2**20, 7, 1.98e9, bandwidth, 232_448, 233_472, 1024)
     assert device.free_memory() == 2**20
+
+
+def test_the_bandwidth_of_memory_that_a_device_shares_with_its_host_is_no_bound(monkeypatch):
+    monkeypatch.setitem(driver.ATTRIBUTES, 36, 0)  # the driver knows no clock of it
+    assert Device(library=DriverLibrary()).info.bandwidth == math.inf
 
 
 def test_what_was_copied_in_comes_out_on_whatever_thread():
