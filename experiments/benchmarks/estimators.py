@@ -66,8 +66,8 @@ OF_NUMBERS = Task((MLPRegressor, gd.MultistartRegressor), RepeatedKFold, {"root 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """The samples."""
-    X, y = load_digits(return_X_y=True)
-    return X / 16.0, y
+    found: Any = load_digits()
+    return found.data / 16.0, found.target
 
 
 def seconds(model: Any) -> float:
@@ -105,7 +105,7 @@ def show_times(rounds: int, epochs: int) -> dict[str, Any]:
         few = statistics.median(b / a for a, b in zip(one, some, strict=True))
         gain = statistics.median(64 * a / b for a, b in zip(one, many, strict=True))
         with tempfile.TemporaryDirectory() as cache:
-            first = json.loads(answer(__file__, "--first", size, GDSIM_CACHE_DIR=cache))
+            first = json.loads(answer(__file__, "--first", size, environment={"GDSIM_CACHE_DIR": cache}))
         found[size] = {"one": one, "16": some, "64": many, "16 over one": few, "64 of one over 64": gain, "first": first}
         middle = [f"{statistics.median(v):.3g} s" for v in (one, some, many)]
         print(f"| {size} | {middle[0]} | {middle[1]} | {few:.2f}x | {middle[2]} | {gain:.1f}x | {first:.0f} s |")
@@ -159,7 +159,7 @@ def show_scores(names: list[str], sizes: list[str], repeats: int) -> dict[str, d
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="of the times; 0: none")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=10, help="of the cross-validation; 0: none")

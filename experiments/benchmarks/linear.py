@@ -56,7 +56,7 @@ def measure_gdsim(count: int, features: int, runs: int) -> list[float]:
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--features", type=int, default=20)
@@ -71,7 +71,7 @@ def main() -> None:
     rows = [("numpy", 1), ("gdsim", 1), ("gdsim", 256)]
     words = ("--samples", sizes[0], "--features", sizes[1], "--one")
     alone = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    rounds = [[json.loads(answer(__file__, *words, *row, **alone)) for row in rows] for _ in range(options.rounds)]
+    rounds = [[json.loads(answer(__file__, *words, *row, environment=alone)) for row in rows] for _ in range(options.rounds)]
     found = []
     print("| full-gradient step | per run and step | NumPy's over it | moments, once |\n|---|---|---|---|")
     for place, (system, runs) in enumerate(rows):

@@ -1,9 +1,9 @@
 """One measurement of one system: trains RUNS runs of a work side by side and prints a line of JSON.
 
-    python experiments/benchmarks/systems.py SYSTEM WORK RULE RUNS STEPS [THREADS]
+    python experiments/benchmarks/systems.py SYSTEM WORK RULE RUNS STEPS [THREADS | gpu]
 
 SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run). All train
-in float32 on all cores, from gdsim's starts; every run has its own order of samples, the first 64 those of
+in float32 on all cores, or jax and torch on a GPU, in products of float32 too, from gdsim's starts; every run has its own order of samples, the first 64 those of
 gdsim, so that all systems train the very same thing. What is timed is one whole training, once everything is
 compiled and warm: the fastest of some. Prints microseconds per step of a run, and the median of the first 64
 runs' final losses.
@@ -11,36 +11,26 @@ runs' final losses.
 
 import json
 import sys
-import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from processes import seconds
 from works import WORKS, Work, sweep_of
 
 import gdsim as gd
+from gdsim.starts import initial_points
 from gdsim.sweep.planning.machine import usable_cores
 
+GPU = "gpu"  # a place to train on, in place of a number of threads
 SHOWN = 64  # runs whose orders of samples and final losses are compared
-BEST_OF = 3
-
-
-def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds of the fastest of some calls after the first, what the last returned)."""
-    result, times = call(), []
-    for _ in range(BEST_OF):
-        began = time.perf_counter()
-        result = call()
-        times.append(time.perf_counter() - began)
-        if sum(times) > 20.0:
-            break
-    return min(times), result
 
 
 def starts_of(name: str, rule: str, runs: int) -> np.ndarray:
     """[run, parameter]: where gdsim's runs start."""
-    return sweep_of(name, rule, runs, 1, trajectory=True).run().trajectory.values[:, 0]
+    sweep = sweep_of(name, rule, runs, 1)
+    (problem,) = sweep.problem
+    return initial_points(sweep.init_of(problem), problem, sweep.seed, np.arange(runs)).astype(np.float32)
 
 
 def orders_of(name: str, work: Work, runs: int, steps: int) -> np.ndarray | None:
@@ -56,19 +46,25 @@ def orders_of(name: str, work: Work, runs: int, steps: int) -> np.ndarray | None
     return orders
 
 
-def measure_gdsim(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
+def measure_gdsim(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
     """Through the public face: starts, evaluation at both ends and the Dataset are part of the time."""
+    if isinstance(place, str):
+        raise SystemExit("gdsim on a GPU is measured by python -m experiments.benchmarks.device rows")
     sweep = sweep_of(name, rule, runs, steps)
-    took, result = seconds(lambda: sweep.run(threads=threads))
+    took, result = seconds(lambda: sweep.run(threads=place))
     return took, result.final_loss.values[:SHOWN]
 
 
-def measure_jax(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
+def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
     """`vmap` over starts of a `scan` over steps, one jitted function."""
     import jax
     import jax.numpy as jnp
     import optax
 
+    if place == GPU:
+        if jax.default_backend() != "gpu":
+            raise SystemExit("JAX sees no GPU here")
+        jax.config.update("jax_default_matmul_precision", "highest")
     if name == "rosenbrock":
         optimizer = optax.adam(1e-2) if rule == "adam" else optax.sgd(1e-4, momentum=0.9)
     else:
@@ -123,10 +119,13 @@ def layers_of(problem: gd.MLP, starts: np.ndarray) -> list[tuple[np.ndarray, np.
     return found
 
 
-def measure_torch(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
+def measure_torch(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
     """Batched matrices: one `baddbmm` per layer for all runs, a fused optimizer."""
     import torch
 
+    if place == GPU:
+        torch.set_default_device("cuda")
+        torch.backends.cuda.matmul.allow_tf32 = False
     work = WORKS[name]
     problem = work.problem()
     X, y = torch.tensor(problem.data.X, dtype=torch.float32), torch.tensor(problem.data.y).long()
@@ -157,6 +156,8 @@ def measure_torch(name: str, rule: str, runs: int, steps: int, threads: int | No
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        if place == GPU:
+            torch.cuda.synchronize()
         return layers
 
     took, trained = seconds(train)
@@ -166,7 +167,7 @@ def measure_torch(name: str, rule: str, runs: int, steps: int, threads: int | No
         return took, np.array([float(loss_of(one, y, "mean")) for one in z])
 
 
-def measure_sklearn(name: str, rule: str, runs: int, steps: int, threads: int | None) -> tuple[float, np.ndarray]:
+def measure_sklearn(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
     """MLPClassifier, one run for whole epochs."""
     from sklearn.neural_network import MLPClassifier
 
@@ -195,8 +196,8 @@ SYSTEMS = {"gdsim": measure_gdsim, "jax": measure_jax, "torch": measure_torch, "
 def main() -> None:
     """Measures what the command line asks for."""
     system, name, rule, runs, steps, *rest = sys.argv[1:]
-    threads = int(rest[0]) if rest else usable_cores()
-    took, losses = SYSTEMS[system](name, rule, int(runs), int(steps), threads)
+    place = GPU if rest == [GPU] else int(rest[0]) if rest else usable_cores()
+    took, losses = SYSTEMS[system](name, rule, int(runs), int(steps), place)
     print(json.dumps({"us": took / int(steps) / int(runs) * 1e6, "loss": float(np.nanmedian(losses))}))
 
 

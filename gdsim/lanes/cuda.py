@@ -43,7 +43,14 @@ TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
 typeof_impl.register(DualZero)(TARGET.type_of_zero)
 lower_constant(TARGET.DualType)(TARGET.lowered_zero)
-ARRAY, NUMBER = types.Array(types.int64, 1, "C"), types.int64  # the types of a kernel's arguments
+
+
+def array_type(dtype: str) -> Any:
+    """The type of a kernel's flat array of numbers."""
+    return types.Array(getattr(types, dtype), 1, "C")
+
+
+ARRAY, NUMBER = array_type("int64"), types.int64  # the types of a kernel's arguments
 
 _registered: set[Any] = set()
 

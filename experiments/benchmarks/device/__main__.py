@@ -1,16 +1,20 @@
 """Three measurements that wait for a machine with a GPU; README.md says what they need and how they are run:
-`python -m experiments.benchmarks.device threads run`.
+`python -m experiments.benchmarks.device bits run`.
 """
 
 import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from experiments.benchmarks.device import threads
+from experiments.benchmarks.device import bits, rows, sums, threads
+from experiments.benchmarks.device.folder import UnpreparedError, capability_of
+from gdsim.devices import NoDeviceError
 from gdsim.sweep.planning.machine import usable_cores
 
 FOLDER = pathlib.Path("results/device")
+UNMEASURABLE = 2  # the exit code where there is no device, or nothing is prepared
 
 
 def count(text: str) -> int:
@@ -25,18 +29,55 @@ def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     whole = argparse.ArgumentParser(prog="python -m experiments.benchmarks.device", description=(__doc__ or "").partition(";")[0])
     parts = whole.add_subparsers(dest="part", required=True)
-    actions = parts.add_parser(threads.PART, help="how a sweep's time on this processor falls with threads").add_subparsers(dest="action", required=True)
-    run = actions.add_parser("run", help="measures")
-    run.add_argument("--most", type=count, default=min(16, usable_cores()), help="threads at most (default: as there are processors, up to 16)")
-    run.add_argument("--seconds", type=float, default=120.0, help="after which what is left is not run (default: 120)")
-    run.add_argument("--out", type=pathlib.Path, default=FOLDER, help=f"where the results go (default: {FOLDER})")
+    for part, budget, words in (
+        (bits.PART, 180, "whether trainings and elementary functions have the processor's bits"),
+        (rows.PART, 300, "how fast populations are trained, beside JAX and PyTorch"),
+        (threads.PART, 120, "how a sweep's time on the processor falls with threads"),
+    ):
+        actions = parts.add_parser(part, help=words).add_subparsers(dest="action", required=True)
+        run = actions.add_parser("run", help="measures")
+        run.add_argument("--seconds", type=float, default=float(budget), help=f"after which what is left is not run (default: {budget})")
+        run.add_argument("--out", type=pathlib.Path, default=FOLDER, help=f"where the results go (default: {FOLDER})")
+        if part == threads.PART:
+            run.add_argument("--most", type=count, default=min(16, usable_cores()), help="threads at most (default: as there are processors, up to 16)")
+            continue
+        prepare = actions.add_parser("prepare", help="compiles, without a GPU, what is run there")
+        for action in (run, prepare):
+            action.add_argument("--folder", type=pathlib.Path, default=FOLDER, help=f"what is carried to the device's machine (default: {FOLDER})")
+        run.add_argument("--gpu", type=int, default=0, help="its number (default: 0)")
+        prepare.add_argument("--capability", type=capability_of, nargs="+", default=[(9, 0)], help="compute capabilities (default: 9.0)")
+        prepare.add_argument("--rows", nargs="*", default=[""], help="beginnings of the names of trainings (default: all)")
+        if part == bits.PART:
+            prepare.add_argument(
+                "--functions", nargs="*", default=list(sums.FUNCTIONS), choices=list(sums.FUNCTIONS), help="elementary functions (default: all)"
+            )
+            prepare.add_argument("--every", type=count, default=16, help="one of so many float32 inputs, a power of two (default: 16; 1: all 2^32)")
     return whole
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Does what the command line asks for; the exit code."""
+def prepared(options: argparse.Namespace) -> tuple[int, str]:
+    """Prepares; the exit code, and how large the folder is."""
+    if options.part == bits.PART:
+        return 0, bits.prepare(options.folder, options.capability, options.rows, options.functions, options.every)
+    return 0, rows.prepare(options.folder, options.capability, options.rows)
+
+
+def run(options: argparse.Namespace, library: Any) -> tuple[int, str]:
+    """Measures; the exit code, and what was found."""
+    if options.part == threads.PART:
+        return threads.run(options.out, options.most, options.seconds)
+    part = bits if options.part == bits.PART else rows
+    return part.run(options.folder, options.out, options.gpu, options.seconds, library)
+
+
+def main(words: Sequence[str] | None = None, library: Any = None) -> int:
+    """Does what the command line asks for; the exit code. `library` has the driver's functions."""
     options = parser().parse_args(words)
-    code, line = threads.run(options.out, options.most, options.seconds)
+    try:
+        code, line = prepared(options) if options.action == "prepare" else run(options, library)
+    except (NoDeviceError, UnpreparedError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return UNMEASURABLE
     print(line)
     return code
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,3 +31,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def named(info: DeviceInfo) -> str:
     """A device as tables name it."""
     return f"{info.name} (capability {capability_text(info.capability)}, {info.multiprocessors} multiprocessors, {info.memory / 2**30:.0f} GiB)"
+
+
+def say(line: str) -> None:
+    """What is on the way."""
+    print(line, file=sys.stderr, flush=True)

@@ -3,19 +3,18 @@
 import hashlib
 import pathlib
 import platform
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gdsim as gd
 from experiments.benchmarks.device import report
+from experiments.benchmarks.processes import seconds
 from experiments.benchmarks.works import sweep_of
 from gdsim.sweep.doctor import processor_name
 from gdsim.sweep.planning.machine import usable_cores
 
 PART = "threads"
-BEST_OF = 3
 COUNTS = (1, 2, 4, 6, 8, 12, 16)
 
 
@@ -33,27 +32,21 @@ LINES = (Line("digits", "adam", 1024, 100), Line("moons", "momentum", 16_384, 15
 
 def measured(sweep: gd.Sweep, threads: int) -> tuple[float, str]:
     """(seconds of the fastest of some trainings, a hash of the bits of all final losses)."""
-    times, result = [], None
-    for _ in range(BEST_OF):
-        began = time.perf_counter()
-        result = sweep.run(threads=threads)
-        times.append(time.perf_counter() - began)
-    assert result is not None
-    return min(times), hashlib.sha256(result.final_loss.values.tobytes()).hexdigest()
+    took, result = seconds(lambda: sweep.run(threads=threads))
+    return took, hashlib.sha256(result.final_loss.values.tobytes()).hexdigest()
 
 
-def run(out: pathlib.Path, most: int, seconds: float) -> tuple[int, str]:
+def run(out: pathlib.Path, most: int, budget: float) -> tuple[int, str]:
     """(exit code, what was found): measures for so many seconds, and leaves `threads.json` and `threads.md`."""
     began, found = time.perf_counter(), list[dict[str, Any]]()
     counts = [count for count in COUNTS if count < most] + [most]
     for line in LINES:
         sweep = sweep_of(line.work, line.rule, line.runs, line.steps)
-        sweep.run()  # compiles, and touches memory
         for count in counts:
-            left = seconds - (time.perf_counter() - began)
+            left = budget - (time.perf_counter() - began)
             took, bits = measured(sweep, count) if left > 0 else (None, "")
             found.append({**line._asdict(), "threads": count, "seconds": took, "bits": bits})
-            print(f"{line.work}, {count} threads: {'not run' if took is None else f'{took:.3g} s'}", file=sys.stderr, flush=True)
+            report.say(f"{line.work}, {count} threads: {'not run' if took is None else f'{took:.3g} s'}")
     same = all(len({one["bits"] for one in found if one["work"] == line.work and one["bits"]}) <= 1 for line in LINES)
     said = "all threads give the same bits" if same else "THREADS GIVE OTHER BITS"
     head = [f"{line.work}, {line.rule.capitalize()}, {line.runs:,} runs of {line.steps} steps" for line in LINES]

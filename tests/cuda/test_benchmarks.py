@@ -1,0 +1,137 @@
+"""`python -m experiments.benchmarks.device` whole, with the interpreter in the device's place: what is prepared is run, and
+wrong answers are found.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks.device import bits, folder, rows, sums
+from experiments.benchmarks.device.__main__ import main
+from experiments.benchmarks.works import Row
+from gdsim.kernels import cuda as cuda_kernels
+from gdsim.lanes.cubins import Compiled
+from tests.cuda.driver import DriverLibrary
+from tests.cuda.kernels import loadable
+from tests.cuda.table import TABLE
+
+TRAINING = next(row for row in TABLE if row.tier == "full")
+ROSENBROCK = Row("rosenbrock", "adam", 40, 20, ("jax",), 2.0)
+MILLISECONDS = 2.0  # between two events
+
+
+class Timed(DriverLibrary):
+    """A driver that has events which tell times, too."""
+
+    def EventCreate(self, event, flags):
+        if flags.value:
+            return super().EventCreate(event, flags)
+        event._obj.value = 1
+        return 0
+
+    def EventRecord(self, event, stream):
+        return 0 if event.value == 1 else super().EventRecord(event, stream)
+
+    def EventElapsedTime(self, milliseconds, before, behind):
+        assert before.value == behind.value == 1
+        milliseconds._obj.value = MILLISECONDS
+
+
+@pytest.fixture
+def small(compiled, monkeypatch):
+    """Few inputs, one training and one row; PTX stands for machine code."""
+
+    def as_ptx(template, parts, arguments, capability, title=None):
+        return loadable(compiled(template, parts, arguments, capability))
+
+    for module in (cuda_kernels, sums, rows):
+        monkeypatch.setattr(module, "cubin_of", as_ptx)
+    monkeypatch.setattr(sums, "BLOCK", 64)
+    monkeypatch.setattr(bits, "TABLE", (TRAINING,))
+    monkeypatch.setattr(rows, "ROWS", (ROSENBROCK,))
+    monkeypatch.setattr(rows, "PEAK_STEPS", 2)
+
+
+@pytest.mark.full
+def test_bits_are_compared_and_wrong_ones_are_found(small, tmp_path, capsys):
+    place = ["--folder", str(tmp_path)]
+    assert main(["bits", "prepare", *place, "--functions", "exp", "--every", str(2**24)]) == 0
+    assert "of at most 64" in capsys.readouterr().out
+    run = ["bits", "run", *place, "--out", str(tmp_path / "out")]
+    assert main(run, Timed(2**23)) == 0
+    assert "Interpreter: 2 of 2 have the same bits, in " in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "bits.json").read_text())
+    assert found["found"] == [{"name": name, "found": "same bits"} for name in ("exp", TRAINING.name)]
+
+    assert main([*run, "--seconds", "-1"], Timed(2**23)) == 1  # nothing was found
+    assert "0 of 2 have the same bits; 2 not run" in capsys.readouterr().out
+
+    for file, name in (("sums", "exp"), ("case 0", "final_loss")):
+        with np.load(tmp_path / "bits" / f"{file}.npz") as kept:
+            arrays = dict(kept)
+        arrays[name][-1:].view(np.uint32)[...] ^= 1
+        np.savez(tmp_path / "bits" / f"{file}.npz", **arrays)
+    assert main(run, Timed(2**23)) == 1
+    assert f"0 of 2 have the same bits; NOT: exp, {TRAINING.name}" in capsys.readouterr().out
+    said = (tmp_path / "out" / "bits.md").read_text()
+    assert "| exp | 1 of 4 blocks differ, the first is 3 |" in said
+    assert f"| {TRAINING.name} | final_loss: 1 of {TRAINING.runs} differ, at [{TRAINING.runs - 1}] " in said
+
+
+@pytest.mark.slow
+def test_rows_are_measured_beside_what_the_others_say(small, tmp_path, monkeypatch, capsys):
+    place = ["--folder", str(tmp_path)]
+    assert main(["rows", "prepare", *place]) == 0
+    run = ["rows", "run", *place, "--out", str(tmp_path)]
+    monkeypatch.setattr(rows, "answer", lambda *words, **others: json.dumps({"us": 1e6, "loss": loss}))
+    for loss in (np.inf, 0.0):  # noqa: B007  what a peer says
+        assert main(run, Timed(2**23)) == 1
+        assert "WRONG: rosenbrock-adam-40" in capsys.readouterr().out
+    loss = json.loads((tmp_path / "rows.json").read_text())["found"][0]["gdsim"]["loss"]
+    assert main(run, Timed(2**23)) == 0
+    assert "1 of 1 rows run; ahead in 1 of 1 with a peer, as far as aimed at in 1" in capsys.readouterr().out
+    found = json.loads((tmp_path / "rows.json").read_text())
+    (one,) = found["found"]
+    assert one["gdsim"]["kernels_us"] * 40 * 20 % (MILLISECONDS * 1e3) == pytest.approx(0.0, abs=1e-6)
+    assert one["ratio"] == pytest.approx(1e6 / one["gdsim"]["us"])
+    assert found["peak"] == pytest.approx(2 * 2 * 4 * 32 * rows.CHAINS * 2 / (MILLISECONDS / 1e3) / 1e9)
+    assert f"| {ROSENBROCK.work}, Adam, 40, 20 | " in (tmp_path / "rows.md").read_text()
+
+
+def test_a_peer_that_fails_is_named_and_one_without_time_is_not_begun():
+    said = rows.of_peer("jax", ROSENBROCK, 60.0)
+    assert said["why"].startswith("failed: ")
+    assert rows.of_peer("jax", ROSENBROCK, 1.0) == {"why": "not run"}
+
+
+@pytest.mark.parametrize("part", ["bits", "rows"])
+def test_without_a_device_or_a_folder_one_line_is_said(part, tmp_path, capsys):
+    words = [part, "run", "--folder", str(tmp_path)]
+    library = Timed()
+    assert main(words, library) == 2
+    assert f"prepared in {tmp_path / part}: make it, on any machine, by python -m experiments.benchmarks.device {part} prepare" in capsys.readouterr().err
+    library.fails["cuInit"] = 100
+    assert main(words, library) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("the NVIDIA driver finds no GPU")
+
+
+def test_a_folder_of_another_tree_or_for_other_devices_is_refused(tmp_path, monkeypatch, capsys):
+    writing = folder.Writing(tmp_path, "rows")
+    writing.finish({"capabilities": {"7.5": {}, "8.0": {}, "8.9": {}}})
+    assert main(["rows", "run", "--folder", str(tmp_path)], Timed()) == 2
+    assert "has kernels for 7.5, 8.0 and 8.9, and this device is of capability 9.0: prepare with --capability 9.0" in capsys.readouterr().err
+    assert folder.Reading(tmp_path, "rows").kernels_for((8, 6)) == {}
+    monkeypatch.setattr(folder, "tree_digest", lambda: "other")
+    assert main(["rows", "run", "--folder", str(tmp_path)], Timed()) == 2
+    assert "was prepared by another tree than this" in capsys.readouterr().err
+
+
+def test_a_folder_beyond_64_mebibytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MOST_BYTES", 2**20)
+    writing = folder.Writing(tmp_path, "bits")
+    name = writing.keep_kernel(Compiled(np.random.default_rng(0).bytes(2**20), "k", 32, 0, 0))
+    assert writing.keep_kernel(Compiled(np.random.default_rng(0).bytes(2**20), "k", 32, 0, 0)) == name
+    with pytest.raises(ValueError, match=r"has 1\.0 MiB, more than the 1 that are carried"):
+        writing.finish({})
