@@ -7,7 +7,14 @@ import numpy as np
 
 _libm = ctypes.CDLL(ctypes.util.find_library("m"))
 _libm.fma.argtypes, _libm.fma.restype = (ctypes.c_double,) * 3, ctypes.c_double
+NAN32 = np.array(0x7FFFFFFF, np.uint32).view(np.float32)
 _fma64 = np.frompyfunc(_libm.fma, 3, 1)
+
+
+def device_nan(x: np.ndarray) -> np.ndarray:
+    """Numbers of float32, any NaN among them with the bits that PTX says: those of its operands are not kept."""
+    missing = np.isnan(x)
+    return np.where(missing, NAN32, x) if missing.any() else x
 
 
 def fma64(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:

@@ -117,6 +117,10 @@ class Instruction:
         """The statement that assigns its result."""
         return assigned(self.operands[0], kind or self.kind, value)
 
+    def gives_float(self, value: str) -> str:
+        """The statement that assigns the result of float arithmetic, any NaN being that of devices."""
+        return self.gives(f"device_nan({value})" if self.kind == "f32" else value)
+
     def together(self, place: int, text: str) -> str:
         """What a whole warp does, an operand says which of its threads."""
         return f"check_all({self.read(place, 'b32')})\n{text}"
@@ -134,7 +138,7 @@ class Instruction:
 
     def _two(self) -> str:
         self.rounded()
-        return self.gives(f"{self.read(1)} {OPERATORS[self.parts[0]]} {self.read(2)}")
+        return self.gives_float(f"{self.read(1)} {OPERATORS[self.parts[0]]} {self.read(2)}")
 
     _add = _sub = _and = _or = _xor = _two
 
@@ -158,15 +162,15 @@ class Instruction:
 
     def _fma(self) -> str:
         self.rounded()
-        return self.gives(f"fma{self.kind[1:]}({self.read(1)}, {self.read(2)}, {self.read(3)})")
+        return self.gives_float(f"fma{self.kind[1:]}({self.read(1)}, {self.read(2)}, {self.read(3)})")
 
     def _rcp(self) -> str:
         self.rounded()
-        return self.gives(f"np.{KINDS[self.kind].name}(1) / {self.read(1)}")
+        return self.gives_float(f"np.{KINDS[self.kind].name}(1) / {self.read(1)}")
 
     def _sqrt(self) -> str:
         self.rounded()
-        return self.gives(f"np.sqrt({self.read(1)})")
+        return self.gives_float(f"np.sqrt({self.read(1)})")
 
     def _div(self) -> str:
         return self._two() if self.kind[0] == "f" else self.gives(f"quotient({self.read(1)}, {self.read(2)})")
@@ -360,7 +364,7 @@ class Run:
         word = self.thread.astype(np.uint32)
         self.registers: dict[str, Any] = {
             "np": np, "parameters": words, "laneid": word % WARP, "tid_x": word % block, "ctaid_x": word // block, "ntid_x": np.full_like(word, block),
-            "full": lambda x: np.broadcast_to(x, self.thread.shape), "fma32": arithmetic.fma32, "fma64": arithmetic.fma64, "upper_half": arithmetic.upper_half,
+            "full": lambda x: np.broadcast_to(x, self.thread.shape), "fma32": arithmetic.fma32, "fma64": arithmetic.fma64, "device_nan": arithmetic.device_nan, "upper_half": arithmetic.upper_half,
             "quotient": arithmetic.quotient, "shifted": arithmetic.shifted, "to_whole": arithmetic.to_whole, "load": self.load, "store": self.store,
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,
         }  # fmt: skip

@@ -308,6 +308,12 @@ def test_a_barrier_that_is_missing_is_seen():
                 run(branching(*lines), order)
 
 
+@pytest.mark.parametrize("operation", ["add.rn.f32 %f2, %f1, %f1;", "fma.rn.f32 %f2, %f1, %f1, %f1;", "sqrt.rn.f32 %f2, %f1;", "div.rn.f32 %f2, %f1, %f1;"])
+def test_nans_are_those_of_devices(operation):
+    out = run(branching("mov.f32 %f1, 0fFFC00001;", operation, "st.global.f32 [%rd1], %f2;"))
+    assert set(out.view(np.uint32)[::2].tolist()) == {0x7FFFFFFF}
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_what_is_read_as_constant_is_not_stored(order):
     lines = ["ld.global.nc.u64 %rd2, [%rd1];", "st.global.u64 [%rd1], %rd100;"][:: 1 - 2 * order]
