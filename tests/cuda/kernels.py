@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
 from gdsim.devices import Device
 from gdsim.kernels import cuda
@@ -109,10 +108,15 @@ def loadable(ptx: str) -> Compiled:
     return Compiled(ptx.encode(), Program(ptx).entry, 32, 0, 0)
 
 
+def fail(said: str) -> None:
+    """Raises AssertionError: nothing was to be said."""
+    raise AssertionError(said)
+
+
 def on_device(ptx: str, setting: Setting, batch: Batch) -> dict[str, np.ndarray]:
     """The columns that the driver's stand-in gives, with memory as it is laid out for devices."""
     library, kernels = DriverLibrary(2**25), cuda.kernels_on_warps(structure_of(setting, WARP))
-    return train_on_device(setting, batch, loaded(Device(library=library), kernels, loadable(ptx)), pytest.fail, clock=library.clock).columns
+    return train_on_device(setting, batch, loaded(Device(library=library), kernels, loadable(ptx)), fail, clock=library.clock).columns
 
 
 def expected(setting: Setting, batch: Batch, earlier: Any = None) -> dict[str, np.ndarray]:

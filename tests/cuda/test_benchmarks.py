@@ -3,6 +3,8 @@ wrong answers are found.
 """
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,10 +56,11 @@ def small(compiled, monkeypatch):
 
 
 @pytest.mark.full
-def test_bits_are_compared_and_wrong_ones_are_found(small, tmp_path, capsys):
+def test_bits_are_compared_and_wrong_ones_are_found(small, tmp_path, monkeypatch, capsys):
     place = ["--folder", str(tmp_path)]
     assert main(["bits", "prepare", *place, "--functions", "exp", "--every", str(2**24)]) == 0
     assert "of at most 64" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "gdsim.lanes.cuda", None)  # what compiles is not there
     run = ["bits", "run", *place, "--out", str(tmp_path / "out")]
     assert main(run, Timed(2**23)) == 0
     assert "Interpreter: 2 of 2 have the same bits, in " in capsys.readouterr().out
@@ -97,6 +100,25 @@ def test_rows_are_measured_beside_what_the_others_say(small, tmp_path, monkeypat
     assert one["ratio"] == pytest.approx(1e6 / one["gdsim"]["us"])
     assert found["peak"] == pytest.approx(2 * 2 * 4 * 32 * rows.CHAINS * 2 / (MILLISECONDS / 1e3) / 1e9)
     assert f"| {ROSENBROCK.work}, Adam, 40, 20 | " in (tmp_path / "rows.md").read_text()
+
+
+def test_what_fails_is_named_and_after_a_lost_device_nothing_is_tried(small, tmp_path, capsys):
+    place = ["--folder", str(tmp_path)]
+    assert main(["bits", "prepare", *place, "--functions", "exp", "log", "--every", str(2**24), "--rows", "none of these"]) == 0
+    for function, code, said in (
+        ("cuModuleLoadData", 200, "NOT: exp, log"),
+        ("cuMemAlloc_v2", 2, "NOT: exp, log"),
+        ("cuLaunchKernel", 700, "1 not run; NOT: exp"),
+    ):
+        library = Timed()
+        library.fails[function] = code
+        assert main(["bits", "run", *place, "--out", str(tmp_path)], library) == 1
+        assert said in capsys.readouterr().out
+
+
+def test_a_machine_with_a_device_needs_neither_compiler_nor_test_tools():
+    script = "import sys, experiments.benchmarks.device.__main__; print(*{'pytest', 'hypothesis', 'numba_cuda', 'gdsim.lanes.cuda'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", script], cwd=folder.ROOT, capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
 def test_a_peer_that_fails_is_named_and_one_without_time_is_not_begun():

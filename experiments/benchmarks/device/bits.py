@@ -14,6 +14,7 @@ from experiments.benchmarks.device.folder import Reading, Writing
 from experiments.benchmarks.device.launching import trained, training_kernel
 from gdsim.devices import Device, DeviceError
 from gdsim.kernels.engines import RUN_ON_WARP, Structure
+from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.warps import THREADS, capability_text
 from gdsim.population import Batch, train_batch
 from gdsim.population.engine_choice import fits_single_run, full_width, structure_of, structure_with
@@ -22,6 +23,7 @@ from tests.cuda.settings import RATES
 from tests.cuda.table import TABLE, Row
 
 PART, SUMS = "bits", "sums"
+SAME, NOT_RUN = "same bits", "not run"
 INPUTS = 2**32  # of float32
 
 
@@ -72,29 +74,54 @@ def prepare(folder: pathlib.Path, capabilities: Sequence[tuple[int, int]], names
 def run(folder: pathlib.Path, out: pathlib.Path, number: int, budget: float, library: Any = None) -> tuple[int, str]:
     """(exit code, what was found): compares for `budget` seconds, and leaves `bits.json` and `bits.md`."""
     device, reading, began, found = Device(number, library), Reading(folder, PART), time.perf_counter(), list[dict[str, str]]()
-    kernels, facts = reading.kernels_for(device.info.capability), reading.facts
-    truth, blocks = reading.arrays(SUMS), INPUTS // facts["every"] // sums.BLOCK
-    known = {case.name: case for case in cases()}
-    for name in [*facts["functions"], *facts["cases"]]:
-        if time.perf_counter() - began > budget:
-            found.append({"name": name, "found": "not run"})
-            continue
-        try:
-            if name in truth:
-                said = differing_blocks(sums.sums_by_device(device, reading.kernel(kernels[name]), blocks, facts["every"]), truth[name])
-            else:
-                case, columns = known[name], reading.arrays(f"case {facts['cases'].index(name)}")
-                said = differing_columns(trained(case.row.setting, case.batch, case.structure, device, reading.kernel(kernels[name])), columns)
-        except DeviceError as error:  # after which a device may do nothing more for this process
-            said, budget = f"failed: {error}", 0.0
-        found.append({"name": name, "found": said or "same bits"})
+    comparing = Comparing(device, reading)
+    names = [*reading.facts["functions"], *reading.facts["cases"]]
+    for name in names:
+        is_due = not comparing.is_lost and time.perf_counter() - began <= budget
+        found.append({"name": name, "found": comparing.found(name) if is_due else NOT_RUN})
         report.say(f"{name}: {found[-1]['found']}")
-    took = time.perf_counter() - began
+        took, (words, _) = time.perf_counter() - began, verdict(found)
+        lines = [f"{report.named(device.info)}: {words}.", "", *report.table(["what", "found"], [[one["name"], one["found"]] for one in found])]
+        report.write(out, PART, {"device": device.info._asdict(), "seconds": took, "every": reading.facts["every"], "found": found}, lines)
     words, code = verdict(found)
-    line = f"{device.info.name}: {words}, in {took:.0f} s"
-    lines = [f"{report.named(device.info)}: {words}.", "", *report.table(["what", "found"], [[one["name"], one["found"]] for one in found])]
-    report.write(out, PART, {"device": device.info._asdict(), "seconds": took, "every": facts["every"], "found": found}, lines)
-    return code, line
+    return code, f"{device.info.name}: {words}, in {time.perf_counter() - began:.0f} s"
+
+
+class Comparing:
+    """What a device finds, beside what was prepared."""
+
+    def __init__(self, device: Device, reading: Reading) -> None:
+        self.device, self.reading, self.facts = device, reading, reading.facts
+        self.kernels, self.sums = reading.kernels_for(device.info.capability), reading.arrays(SUMS)
+        self.known = {case.name: case for case in cases()}
+        self.is_lost = False  # whether the device does nothing more for this process, as after a wrong address
+
+    def found(self, name: str) -> str:
+        """What differs of a function or a training, or that nothing does, or what failed."""
+        try:
+            return (self._blocks(name) if name in self.sums else self._columns(name)) or SAME
+        except Exception as error:  # what follows may be right
+            self.is_lost = not answers(self.device)
+            return f"failed: {type(error).__name__}: {error}"
+
+    def _blocks(self, name: str) -> str:
+        blocks = INPUTS // self.facts["every"] // sums.BLOCK
+        return differing_blocks(sums.sums_by_device(self.device, self._kernel(name), blocks, self.facts["every"]), self.sums[name])
+
+    def _columns(self, name: str) -> str:
+        case, truth = self.known[name], self.reading.arrays(f"case {self.facts['cases'].index(name)}")
+        return differing_columns(trained(case.row.setting, case.batch, case.structure, self.device, self._kernel(name)), truth)
+
+    def _kernel(self, name: str) -> Compiled:
+        return self.reading.kernel(self.kernels[name])
+
+
+def answers(device: Device) -> bool:
+    """Whether a device still does what it is asked."""
+    try:
+        return device.free_memory() > 0
+    except DeviceError:
+        return False
 
 
 def verdict(found: Sequence[dict[str, str]]) -> tuple[str, int]:
@@ -104,8 +131,8 @@ def verdict(found: Sequence[dict[str, str]]) -> tuple[str, int]:
     ('1 of 2 have the same bits; 1 not run', 0)
     """
     said = [one["found"] for one in found]
-    same, skipped = said.count("same bits"), said.count("not run")
-    others = [one["name"] for one in found if one["found"] not in ("same bits", "not run")]
+    same, skipped = said.count(SAME), said.count(NOT_RUN)
+    others = [one["name"] for one in found if one["found"] not in (SAME, NOT_RUN)]
     words = [f"{same} of {len(said)} have the same bits", *([f"{skipped} not run"] if skipped else []), *([f"NOT: {', '.join(others)}"] if others else [])]
     return "; ".join(words), int(bool(others) or not same)
 
