@@ -18,7 +18,7 @@ ROOT = pathlib.Path(gdsim.__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 PAGES = sorted(p for folder in ("how-to", "explanation") for p in (ROOT / "docs" / folder).glob("*.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "index.md", *PAGES]
-OTHERS = ("CHANGELOG.md", "cluster/README.md", "experiments/README.md", "notebooks/README.md")
+OTHERS = ("CHANGELOG.md", "cluster/README.md", "experiments/README.md", "experiments/benchmarks/device/README.md", "notebooks/README.md")
 PROSE = [ROOT / name for name in OTHERS] + sorted(p for p in {*TEXTS, *ROOT.glob("docs/**/*.md")} if "generated" not in p.parts)
 # A first line that is a comment with the name of a file: the block is that file.
 NAMED = re.compile(r"# ([\w-]+\.(?:py|toml))\n")
