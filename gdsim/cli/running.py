@@ -55,6 +55,9 @@ USUAL_SECONDS = 10.0
 DOTS_PER_INCH = 130  # of the picture
 # What the table and the picture of a finished sweep need, which is imported while the last of it is trained.
 FOR_THE_END = ("gdsim.sweep.ranks.printed", "gdsim.report.conclusion", "gdsim.report.cells", "scipy.special", "gdsim.plots")
+DEVICE = click.option(
+    "--device", metavar="cpu|cuda|auto", help="What trains: processors, a GPU (cuda:1 for the second), or what takes less time; processors if not given."
+)
 LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 CHUNK_SECONDS = click.option(
     "--chunk-seconds", type=float, default=USUAL_SECONDS, show_default=True, help="Work of one core that is scheduled and stored at once."
@@ -68,6 +71,7 @@ CHUNK_SECONDS = click.option(
 @click.option("--workers", type=click.IntRange(1), help="Worker processes to start here, in place of threads.")
 @click.option("--cluster", metavar="KIND:FILE", help="Cluster to start for the sweep: local, ssh or slurm, as FILE, in TOML, says.")
 @cluster_options
+@DEVICE
 @LANES
 @CHUNK_SECONDS
 @click.option(
@@ -76,7 +80,7 @@ CHUNK_SECONDS = click.option(
 @click.option("--attempts", type=int, default=3, show_default=True, help="How often a chunk that raises is tried.")
 @click.option("--mix", is_flag=True, help="Let the folder hold runs of kernels whose bits differ.")
 @SET
-def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], mix: bool, **options: Any) -> None:
+def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str, ...], mix: bool, device: str | None, **options: Any) -> None:
     """Run the experiment in FILE, a TOML file, and keep its results in a folder.
 
     The same command again keeps what is finished and trains the rest; so does a file with more starts or
@@ -97,11 +101,11 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             with in_file(file):
-                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"])
+                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=device)
             console.plan(planned)
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
-                chosen = RunOptions(client=client, dask_throughout=False, imports=FOR_THE_END, **options)
+                chosen = RunOptions(client=client, device=planned.device, dask_throughout=False, imports=FOR_THE_END, **options)
                 result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
             is_whole = _told(result, folder, console, options["part"])
             if is_whole and steps:
@@ -121,14 +125,15 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 @click.argument("file", type=PATH)
 @CHUNK_SECONDS
 @LANES
+@DEVICE
 @SET
 @AS_JSON
-def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, settings: tuple[str, ...], as_json: bool) -> None:
+def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, device: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
     with refusals():
         sweep, _ = _read_steps(file, settings)
         with in_file(file):
-            found = sweep.plan(chunk_seconds=chunk_seconds, lanes=lanes)
+            found = sweep.plan(chunk_seconds=chunk_seconds, lanes=lanes, device=device)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 

@@ -113,6 +113,10 @@ class Stations:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the stations back that nobody has."""
         while not self._free.empty():
             if (station := self._free.get()) is not None:
                 station.close()

@@ -15,7 +15,7 @@ from gdsim.kernels.job import Job
 from gdsim.kernels.packs import PackKernel
 from gdsim.kernels.parts import advance_pack, evaluate_points, pack_kernel, report_pack, train_pack
 from gdsim.lanes.compiler import Bound, ScopedPart
-from gdsim.lanes.cubins import Compiled, cubin_of
+from gdsim.lanes.cubins import Compiled, cubin_of, is_kept
 from gdsim.lanes.types import Address, Count, Memory
 from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, meet_warp, warp_number
 
@@ -175,3 +175,11 @@ def _compiled(template: Template, capability: tuple[int, int], title: str) -> Co
     from gdsim.lanes.cuda import ARRAY, NUMBER
 
     return cubin_of(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability, title=f"{title} for a GPU")
+
+
+def is_training_compiled(kernels: Kernels, capability: tuple[int, int]) -> bool:
+    """Whether `compiled_training` would find the kernel. Needs numba-cuda, and no device."""
+    from gdsim.lanes.cuda import ARRAY, NUMBER
+
+    template = whole_training(kernels)
+    return is_kept(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability)

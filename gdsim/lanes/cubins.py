@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gdsim.lanes import elf
 from gdsim.lanes.announcing import apart
 from gdsim.lanes.collecting import no_collection
-from gdsim.lanes.compiler import compilations, describe
+from gdsim.lanes.compiler import Bound, compilations, describe
 from gdsim.lanes.kept_files import KeptFile
 from gdsim.lanes.types import Function
 
@@ -89,9 +89,22 @@ def cubin_of(
     from gdsim.lanes import cuda
 
     bound = describe(template, parts, arguments, title)
-    key = "\n".join([bound.digest, f"cuda {capability} {most_registers}", *cuda.versions()])
-    digest = hashlib.sha256(key.encode()).hexdigest()
+    digest = _digest_of(bound, capability, most_registers)
     return kept_cubin(digest, title, lambda: cuda.linked(cuda.ptx_of(bound, capability), capability, most_registers))
+
+
+def is_kept(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int]) -> bool:
+    """Whether `cubin_of` would find a kernel made. Needs numba-cuda, and no device."""
+    digest = _digest_of(describe(template, parts, arguments), capability, None)
+    return digest in _cubins or KeptFile(digest).exists()
+
+
+def _digest_of(bound: Bound, capability: tuple[int, int], most_registers: int | None) -> str:
+    """By what a kernel's machine code is named."""
+    from gdsim.lanes import cuda
+
+    key = "\n".join([bound.digest, f"cuda {capability} {most_registers}", *cuda.versions()])
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 _cubins: dict[str, Compiled] = {}

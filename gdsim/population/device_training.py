@@ -49,7 +49,7 @@ def train_on_device(
     setting: Setting,
     batch: Batch,
     program: Program,
-    say: Callable[[str], None],
+    say: Callable[[str], object],
     stopping: threading.Event | None = None,
     earlier: Mapping[str, np.ndarray] | None = None,
     stations: Stations | None = None,
@@ -78,7 +78,7 @@ class _Training:
         program: Program,
         stations: Stations,
         earlier: Mapping[str, np.ndarray] | None,
-        say: Callable[[str], None],
+        say: Callable[[str], object],
         stopping: threading.Event | None,
         clock: Callable[[], float],
     ) -> None:

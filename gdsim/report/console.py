@@ -29,6 +29,8 @@ class Console:
     def plan(self, plan: Any) -> None:
         """How large a sweep is."""
         self.say(f"{count_of(plan.runs, 'run')}: {count_of(plan.starts, 'start')} in {count_of(len(plan.cells), 'cell')}, {plan.run_steps:,} run-steps")
+        if plan.choice is not None:
+            self.say(plan.choice.sentence)
 
     @contextlib.contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:

@@ -21,7 +21,14 @@ def _checked(sweep: object, eta: object, smallest: object, what: str) -> tuple[i
 
 
 def successive_halving(
-    sweep: Sweep, *, eta: int = 3, smallest: int | None = None, variable: str | None = None, target: float | None = None, threads: int | None = None
+    sweep: Sweep,
+    *,
+    eta: int = 3,
+    smallest: int | None = None,
+    variable: str | None = None,
+    target: float | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Search:
     """All cells of a sweep for few steps, the best 1/eta of them for eta times as many, and so on up to
     `sweep.steps` (Karnin et al. 2013; Jamieson and Talwalkar 2016).
@@ -29,8 +36,9 @@ def successive_halving(
     A cell's score is the median over its starts of what ranks, by `variable` or `target` if given, else as
     `gd.table` says; diverged runs count as infinite. Survivors go on from where they stood, with the bits of
     a run that never paused. `smallest` is the fewest steps of the first rung; if not given, so many that one
-    cell is left for the last. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no
-    sweep, ValueError for one that cannot be halved.
+    cell is left for the last. `threads` and `device` are those of `Sweep.run`. Returns a
+    `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be
+    halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -41,7 +49,7 @@ def successive_halving(
     steps, eta, least = _checked(sweep, eta, smallest, "successive_halving")
     count = len(sweep.plan().cells)
     halvings = int(math.log(count, eta) + 1e-9)
-    ladder = Ladder(sweep, rungs_of(steps, max(least or 1, round(steps / eta**halvings)), eta), threads, variable, target)
+    ladder = Ladder(sweep, rungs_of(steps, max(least or 1, round(steps / eta**halvings)), eta), threads, variable, target, device)
     _halve(ladder, list(range(count)), 0, eta)
     return ladder.outcome()
 
@@ -54,14 +62,14 @@ def _halve(ladder: Ladder, cells: list[int], first: int, eta: int) -> None:
 
 def hyperband(
     sweep: Sweep, *, eta: int = 3, smallest: int = 1, seed: int = 0,
-    variable: str | None = None, target: float | None = None, threads: int | None = None,
+    variable: str | None = None, target: float | None = None, threads: int | None = None, device: str = "cpu",
 ) -> Search:  # fmt: skip
     """Brackets of successive halving, from many cells with few steps to few cells with all (Li et al. 2018).
 
     Each bracket draws its cells from the sweep's at random, by `seed`, all where there are fewer than it
-    wants; what one bracket has trained, another goes on with. Scores are those of `successive_halving`.
-    Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that
-    cannot be halved.
+    wants; what one bracket has trained, another goes on with. Scores and the other arguments are those of
+    `successive_halving`. Returns a `gdsim.search.training.Search`. Raises TypeError for what is no sweep,
+    ValueError for one that cannot be halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 30)), starts=5, steps=27)
@@ -70,7 +78,7 @@ def hyperband(
     True
     """
     steps, eta, least = _checked(sweep, eta, smallest, "hyperband")
-    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target)
+    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target, device)
     rng, highest = np.random.default_rng(seed), len(ladder.rungs) - 1
     for s in range(highest, -1, -1):
         wanted = math.ceil((highest + 1) / (s + 1) * eta**s)
@@ -79,14 +87,23 @@ def hyperband(
 
 
 def asha(
-    sweep: Sweep, *, eta: int = 3, smallest: int = 1, batch: int = 8, variable: str | None = None, target: float | None = None, threads: int | None = None
+    sweep: Sweep,
+    *,
+    eta: int = 3,
+    smallest: int = 1,
+    batch: int = 8,
+    variable: str | None = None,
+    target: float | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Search:
     """Asynchronous successive halving (Li et al. 2020): `batch` cells at a time, and each goes up as soon as
     it is among the best 1/eta of its rung so far.
 
     Where no cell may go up, new ones begin, in the order of their numbers; it ends when all have begun and
-    none may go up. Scores are those of `successive_halving`. Returns a `gdsim.search.training.Search`. Raises
-    TypeError for what is no sweep, ValueError for one that cannot be halved.
+    none may go up. Scores and the other arguments are those of `successive_halving`. Returns a
+    `gdsim.search.training.Search`. Raises TypeError for what is no sweep, ValueError for one that cannot be
+    halved.
 
     >>> import gdsim as gd
     >>> sweep = gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(lr=gd.logspace(1e-4, 1, 9)), starts=5, steps=90)
@@ -95,7 +112,7 @@ def asha(
     """
     steps, eta, least = _checked(sweep, eta, smallest, "asha")
     checked_whole(batch, "batch", 1, 2**31)
-    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target)
+    ladder = Ladder(sweep, rungs_of(steps, least or 1, eta), threads, variable, target, device)
     begun = 0
     while True:
         jobs = _promotable(ladder, eta)[:batch]

@@ -67,9 +67,11 @@ class Search(NamedTuple):
 class Ladder:
     """The cells of a sweep on rungs of so many steps each: what was trained is kept, and trained once."""
 
-    def __init__(self, sweep: Sweep, rungs: Sequence[int], threads: int | None, variable: str | None = None, target: float | None = None) -> None:
+    def __init__(
+        self, sweep: Sweep, rungs: Sequence[int], threads: int | None, variable: str | None = None, target: float | None = None, device: str = "cpu"
+    ) -> None:
         self.sweep = msgspec.structs.replace(sweep, record=msgspec.structs.replace(sweep.record, state=True))
-        self.rungs, self.threads = list(rungs), threads
+        self.rungs, self.threads, self.device = list(rungs), threads, device
         self.plan = self.sweep.plan()
         self.cells = len(self.plan.cells)
         self.variable, self.target, self.ranked_by, self.units = variable, target, "", "1"
@@ -94,12 +96,12 @@ class Ladder:
         if below < 0:
             first = msgspec.structs.replace(self.sweep, steps=self.rungs[rung])
             numbers = (np.arange(self.sweep.starts)[:, None] * self.cells + np.array(sorted(set(cells)))).ravel()
-            results, before = [first.run(runs=numbers, threads=self.threads)], [0]
+            results, before = [first.run(runs=numbers, threads=self.threads, device=self.device)], [0]
         else:
             parts = [s.isel(run=np.isin(s.cell.values, cells)) for s in self.states[below]]
             parts = [p for p in parts if p.sizes["run"]]
             before = [int(p.steps_taken.sum()) for p in parts]
-            results = [continue_from(p, steps=self.rungs[rung] - self.rungs[below], threads=self.threads) for p in parts]
+            results = [continue_from(p, steps=self.rungs[rung] - self.rungs[below], threads=self.threads, device=self.device) for p in parts]
         for result, had in zip(results, before, strict=True):
             self.states[rung].append(result)
             self.run_steps += int(result.steps_taken.sum()) - had

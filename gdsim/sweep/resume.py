@@ -14,6 +14,7 @@ from gdsim.sweep.execution.display import Wish, shown
 from gdsim.sweep.experiment.bit_versions import kernel_version, other_bits
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import own_code, what_changed
+from gdsim.sweep.planning.devices import checked_device
 from gdsim.sweep.planning.more_steps import why_not_whole_epochs
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.results.dataset import sweep_behind
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     import xarray
 
 
-def continue_from(result: Result, *, steps: int, threads: int | None = None, lanes: int | None = None, progress: Wish = None) -> Dataset:
+def continue_from(result: Result, *, steps: int, threads: int | None = None, lanes: int | None = None, device: str = "cpu", progress: Wish = None) -> Dataset:
     """The runs of a result with `steps` more updates: an xarray.Dataset whose checkpoints begin where the
     result ended.
 
     The result, or the folder of one, must have been recorded with `gd.Record(state=True)`. Runs that used up
     their budget go on, optimizer state, schedule, sample orders and stops included, also from inside an
     epoch, and so do those that were ended by a look that was there only because the steps were used up; runs
-    that had ended otherwise stay as they were. `progress` as of `Sweep.run`. Raises ValueError for a result
+    that had ended otherwise stay as they were. `threads`, `lanes`, `device` and `progress` are those of
+    `Sweep.run`. Raises ValueError for a result
     without state, of kernels whose bits differ, from no sweep that this process knows, or by a rule or
     schedule of your own that has changed since, itself or in a value that it reads.
 
@@ -60,7 +62,7 @@ def continue_from(result: Result, *, steps: int, threads: int | None = None, lan
         raise ValueError(reason)
     longer = msgspec.structs.replace(sweep, steps=sweep.steps + more)
     train, plan = Continuation(ResultEnds(result), sweep.steps).train, _plan_from(longer, sweep.steps, lanes)
-    where = placed(plan, RunOptions(checked_count(threads, "threads"), lanes))
+    where = placed(plan, RunOptions(checked_count(threads, "threads"), lanes, device=checked_device(device)))
     with shown(progress) as listener:
         return run_in_memory(longer, plan, result.run.values, where, listener, train)
 

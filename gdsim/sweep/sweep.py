@@ -23,10 +23,12 @@ from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.from_table import ExperimentError, experiment_from
 from gdsim.sweep.experiment.overrides import changed
 from gdsim.sweep.experiment.toml import read_toml
+from gdsim.sweep.planning.devices import checked_device
 from gdsim.sweep.planning.job_parts import checked_part
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan, plan_of
 from gdsim.sweep.run.entry import run_sweep
 from gdsim.sweep.run.options import RunOptions
+from gdsim.sweep.run.placing import with_choice
 
 if TYPE_CHECKING:
     import xarray
@@ -71,9 +73,14 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ) -> None: ...
 
     @hinting_calls
-    def plan(self, *, chunk_seconds: float = CHUNK_SECONDS, lanes: int | None = None) -> Plan:
-        """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing."""
-        return plan_of(self, chunk_seconds, lanes)
+    def plan(self, *, chunk_seconds: float = CHUNK_SECONDS, lanes: int | None = None, device: str | None = None) -> Plan:
+        """What would run: runs, structures, chunks, operations, memory and disk. Trains nothing.
+
+        With `device`, as of `run`, it also says on what it would be trained and why, in about how many seconds, and how
+        much of a GPU's memory that takes; raises ValueError where that cannot be.
+        """
+        plan = plan_of(self, chunk_seconds, lanes)
+        return plan if device is None else with_choice(plan, RunOptions(None, lanes, device=checked_device(device)))
 
     @hinting_calls
     def order(self, start: int) -> np.ndarray:
@@ -97,11 +104,12 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         chunk_seconds: float = CHUNK_SECONDS,
         progress: "bool | Callable[[State], object] | None" = None,
         client: Any = None,
+        device: str = "cpu",
         part: tuple[int, int] | None = None,
         attempts: int = 3,
         mix: bool = False,
     ) -> "xarray.Dataset":
-        """Trains the population on threads of this machine, or on a Dask cluster, and returns its
+        """Trains the population on threads of this machine, on its GPU, or on a Dask cluster, and returns its
         xarray.Dataset.
 
         `out` is a folder for the results, or `s3://bucket/folder`, which then survive: the same call again
@@ -109,6 +117,11 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         from the folder as it is asked for. `runs` chooses some runs by number, each once, or by a mask of
         all; they have the same bits, and come in ascending order. `lanes` is the lane width, `threads` the
         number of threads: neither changes a bit.
+
+        `device="cuda"` trains on this machine's first GPU, `"cuda:1"` on the second, and `"auto"` where it is
+        estimated to take less time, compilation included: how that came out, `plan(device="auto")` says. The
+        results have the processors' bits. `threads` are then those that make runs ready for the GPU and keep
+        what it has found.
 
         `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the
         same path and write into it themselves. `part=(i, n)` trains the i-th of n parts of the plan, counted
@@ -119,11 +132,13 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         one line that updates, in a terminal and in a notebook; True, anywhere; False, nowhere; or a function,
         called with a `gdsim.sweep.execution.progress.State`.
 
-        Raises ValueError for what cannot be run, and `gdsim.sweep.execution.executor.UnfinishedError`, all
-        that could be finished being kept, where chunks fail, the folder cannot be written or the scheduler is
-        lost.
+        Raises ValueError for what cannot be run, as on a GPU where there is none, and
+        `gdsim.sweep.execution.executor.UnfinishedError`, all that could be finished being kept, where chunks
+        fail, the folder cannot be written, or the scheduler or the GPU is lost.
         """
-        return run_sweep(self, RunOptions(threads, lanes, client, attempts, chunk_seconds, checked_part(part)), out=out, runs=runs, progress=progress, mix=mix)
+        return run_sweep(
+            self, RunOptions(threads, lanes, client, attempts, chunk_seconds, checked_part(part), device=device), out=out, runs=runs, progress=progress, mix=mix
+        )
 
 
 def read_experiment(path: str | pathlib.Path, settings: Sequence[str] = ()) -> Sweep:

@@ -8,14 +8,20 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from gdsim.devices import Device, Stations
 from gdsim.lanes.announcing import announcing
 from gdsim.lanes.children import Children, helped_by
 from gdsim.lanes.compiler import Bound
+from gdsim.lanes.warps import THREADS
 from gdsim.population import Batch, Setting, train_batch
+from gdsim.population.device_training import program_for, train_on_device
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.recorded_sharpness import prepare_sharpness
-from gdsim.sweep.planning.memory import runs_together
+from gdsim.sweep.planning.device_speed import on_device
+from gdsim.sweep.planning.memory import DRAWN_BYTES, row_bytes, runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
+
+HOST_BYTES = 2**28  # of this machine's memory, for the starts and the results of a batch
 
 Columns = dict[str, np.ndarray]
 # What trains runs of a setting, from their starts, or from their earlier ends where it is given these.
@@ -74,6 +80,10 @@ class Place(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Gives back what only training needs."""
+        ...
+
 
 class Placed(NamedTuple):
     """Where runs are trained."""
@@ -112,6 +122,44 @@ class Processors:
             self._local.workspaces = {}
         workspaces: dict[Any, Any] = self._local.workspaces
         return lambda setting, batch, earlier: train_batch(setting, batch, work.width, workspaces, stopping, earlier).columns
+
+    def close(self) -> None:
+        """As of `Place`: nothing, as a thread's working memory ends with it."""
+
+
+class OnDevice:
+    """A device, as `Place`, which trains for so many threads in turn."""
+
+    def __init__(self, device: Device, threads: int) -> None:
+        self.device, self.threads, self._stations = device, threads, Stations(device)
+
+    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
+        """As of `Place`: all of the chunk's runs, if this machine has room for them. All chunks of a structure have one kernel."""
+        rows, setting = rows_of(plan, chunk, chosen), on_device(plan.groups[chunk.group], plan.starts)
+        bytes_of_run = row_bytes(setting, len(setting.checkpoints)) + DRAWN_BYTES * setting.problem.parameter_count
+        return batches_of(plan, chunk, setting, rows, THREADS, max(1, HOST_BYTES // (bytes_of_run * THREADS)) * THREADS)
+
+    def wanted(self, work: Work) -> Sequence[Bound]:
+        """As of `Place`: none, as processors train nothing."""
+        return ()
+
+    def prepare(self, work: Work) -> None:
+        """As of `Place`."""
+        program_for(work.setting, self.device)
+        if work.setting.record.sharpness:
+            prepare_sharpness(work.setting)
+
+    def training(self, work: Work, stopping: threading.Event | None, say: Callable[[str], object]) -> Train:
+        """As of `Place`."""
+
+        def train(setting: Setting, batch: Batch, earlier: Columns | None) -> Columns:
+            return train_on_device(setting, batch, program_for(setting, self.device), say, stopping, earlier, self._stations).columns
+
+        return train
+
+    def close(self) -> None:
+        """As of `Place`: gives back what training has taken of the device's memory."""
+        self._stations.close()
 
 
 def rows_of(plan: Plan, chunk: Chunk, chosen: np.ndarray | None) -> np.ndarray | range:

@@ -14,6 +14,7 @@ from gdsim.population.partitions import fewest_samples
 from gdsim.population.summary import MOST_HISTOGRAMS, counted_curves
 from gdsim.sweep.experiment.cells import Cell, cells_of, expanded_part, identity_of, labels, varied_names
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.planning.devices import CPU, Choice
 from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import HELD_BYTES, memory_text, row_bytes, shared_bytes, thread_bytes, threads_that_fit
 from gdsim.variables import variable
@@ -77,6 +78,12 @@ class Plan(NamedTuple):
     memory: int  # bytes of a pack's state and of starts, per thread
     disk: int  # bytes of results before compression
     shared: int = 0  # bytes that all threads share
+    choice: Choice | None = None  # on what it is trained, where that was asked for
+
+    @property
+    def device(self) -> str:
+        """On what it is trained, as far as it was asked: on processors if not."""
+        return CPU if self.choice is None else self.choice.device
 
     @property
     def runs(self) -> int:
@@ -156,6 +163,7 @@ class Plan(NamedTuple):
             "chunks": len(self.chunks), "run_steps": self.run_steps, "operations": self.operations,
             "memory_bytes_per_thread": self.memory, "memory_bytes_shared": self.shared, "memory_bytes_usable": usable_memory(),
             "threads_that_fit": threads_that_fit(self), "disk_bytes": self.disk, "checkpoints": list(self.checkpoints),
+            **({} if self.choice is None else self.choice.summary()),
         }  # fmt: skip
 
     def _teams(self) -> str:
@@ -211,7 +219,9 @@ class Plan(NamedTuple):
         return f"Plan({', '.join(count_of(self.summary()[f'{n}s'], n) for n in ('run', 'cell', 'structure', 'chunk'))})"
 
     def _repr_html_(self) -> str:
-        return html_table("Plan", list(zip(("what", "work", "how", "when", "who", "means"), str(self).splitlines(), strict=False)))
+        lines = str(self._replace(choice=None)).splitlines()
+        rows = list(zip(("what", "work", "how", "when", "who", "means"), lines, strict=False))
+        return html_table("Plan", rows if self.choice is None else [*rows, ("where", self.choice.sentence)])
 
     def __str__(self) -> str:
         return (
@@ -219,6 +229,7 @@ class Plan(NamedTuple):
             f"{self.run_steps:,} run-steps, {self.operations:.3g} operations, about {self._seconds()} of one core, and about 4 s for the first structure not compiled yet, 0.5 s for each other\n"
             f"{count_of(len(self.chunks), 'chunk')}, {memory_text(self)}; {size_of(self.disk)} of results\n"
             f"{count_of(len(self.checkpoints), 'checkpoint')}, from step 0 to {self.checkpoints[-1]:,}{self._small_shards()}{self._unlike_means()}"
+            f"{'' if self.choice is None else chr(10) + self.choice.sentence}"
         )
 
 

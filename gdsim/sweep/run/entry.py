@@ -26,7 +26,7 @@ def run_sweep(sweep: Experiment, options: RunOptions, *, out: str | os.PathLike[
     chosen = checked_runs(runs, plan)
     check_options(options, plan, chosen, stores=False)
     beside = plan.result_bytes if chosen is None else plan.result_bytes * len(chosen) // plan.runs
-    where = placed(plan, options, beside)
+    where = placed(plan, options, beside, None if chosen is None else len(chosen))
     with shown(progress) as listener:
         return run_in_memory(sweep, plan, chosen, where, listener)
 

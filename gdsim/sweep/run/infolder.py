@@ -99,7 +99,8 @@ def _train_missing(
     earlier = Continuation(StoredEnds(kept, whole, shards, steps), steps) if todo and steps else None
     going, beginning = earlier.split(whole, todo) if earlier else ([], todo)
     failed = []
-    with beating(store.place, progress, options.part), _observed(options, store, progress):
+    here = contextlib.nullcontext() if options.where is None else contextlib.closing(options.where.place)
+    with here, beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
                 failed += _train(whole, some, _executor(kept, whole, some, store, options, progress, source), store, progress, options)

@@ -1,5 +1,6 @@
 """All or some runs of a sweep, trained by threads of this process or a device, and kept nowhere."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def run_in_memory(
     if plan.keep == "summary":
         return _summarised(sweep, plan, where, progress)
     threads = Threads(plan, where.place, progress, todo, chosen=chosen, trainer=trainer)
-    with running(threads, todo, progress, 1) as outcomes:
+    with contextlib.closing(where.place), running(threads, todo, progress, 1) as outcomes:
         for outcome in outcomes:
             finished, columns = runs_in(plan, outcome, chosen)
             numbers.append(finished)
@@ -46,7 +47,7 @@ def run_in_memory(
 def _summarised(sweep: Experiment, plan: Plan, where: Placed, progress: Progress) -> "xarray.Dataset":
     """The summary of all runs, which are kept nowhere."""
     parts = []
-    with running(Threads(plan, where.place, progress, plan.chunks), plan.chunks, progress, 1) as outcomes:
+    with contextlib.closing(where.place), running(Threads(plan, where.place, progress, plan.chunks), plan.chunks, progress, 1) as outcomes:
         for outcome in outcomes:
             cells = [plan.identities[c] for c in outcome.chunk.cells]
             parts.append({k._replace(cell=cells[k.cell]): e for k, e in result_of(outcome).items()})

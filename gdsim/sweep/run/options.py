@@ -10,6 +10,7 @@ from gdsim.schedules import SCHEDULES
 from gdsim.sweep.execution.places import Placed
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import outer_rules
+from gdsim.sweep.planning.devices import CPU, checked_device
 from gdsim.sweep.planning.job_parts import PlanPart
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
@@ -26,6 +27,7 @@ class RunOptions(NamedTuple):
     part: PlanPart | None = None  # of the plan, which alone is trained
     dask_throughout: bool = True  # whether small curves from a folder are Dask arrays, too
     imports: tuple[str, ...] = ()  # modules that the caller needs when training has ended
+    device: str = CPU  # what trains: "cpu", "cuda:1" or "auto"
     where: Placed | None = None  # where this process trains, once that is known
 
     @property
@@ -70,10 +72,12 @@ def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *,
     Raises ValueError.
     """
     checked_count(options.attempts, "attempts")
+    checked_device(options.device)
     check_places(options.client is not None, stores, options.threads)
     for is_wrong, why in (
         (chosen is not None and plan.keep == "summary", "keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some"),
         (stores and chosen is not None, "runs chooses some runs to look at, and out stores whole chunks of all: give one of them"),
+        (options.client is not None and options.device != CPU, "device is of this machine, and client of a cluster: give one of them"),
         (options.part is not None and not stores, "part trains a part of the plan into a folder, where the parts come together: give out="),
     ):
         if is_wrong:

@@ -1,0 +1,138 @@
+"""Sweeps on a GPU, in whose place is the interpreter: the results, folders and errors of `device=`."""
+
+import json
+import os
+import signal
+
+import pytest
+
+import gdsim as gd
+from gdsim.sweep.execution.executor import UnfinishedError
+from tests.cuda import gpu
+from tests.faults.machinery import shards
+from tests.helpers import gdsim
+
+FILE = """
+problem = {type = "rosenbrock"}
+optimizer = {type = "adam", lr = [0.01, 0.1]}
+starts = 40
+steps = 12
+dtype = "float32"
+stop = [{type = "target", loss = 0.5}]
+record = {parameters = true, state = true}
+"""
+CUT = {"chunk_seconds": 1e-6}
+
+
+def sweep(**others):
+    given = {"starts": 20, "steps": 12, "record": gd.Record(parameters=True, state=True), "stop": [gd.Target(0.5)], "dtype": "float32"}
+    return gd.Sweep(problem=gd.functions.Rosenbrock(), optimizer=gd.Adam(lr=[0.01, 0.1, 1.0]), **{**given, **others})
+
+
+def check(found, truth):
+    """Results are the same bits."""
+    assert found.equals(truth)
+    assert found.attrs["planned_runs"] == truth.attrs["planned_runs"]
+
+
+@pytest.fixture
+def library(monkeypatch, compiled):
+    return gpu.put_in(monkeypatch, compiled)
+
+
+def test_a_sweep_on_a_gpu_has_the_processors_results(library):
+    truth = sweep().run()
+    check(sweep().run(device="cuda"), truth)
+    assert library.launches
+    assert library.held == {}
+    check(sweep().run(device="cuda", runs=[3, 40, 41], threads=1), truth.isel(run=[3, 40, 41]))
+
+
+def test_a_folder_has_the_same_shards_and_goes_on_from_them(library, tmp_path):
+    half = sweep(steps=6)
+    half.run(out=tmp_path / "processors", **CUT)
+    half.run(out=tmp_path / "gpu", device="cuda", **CUT)
+    check(sweep().run(out=tmp_path / "gpu", device="cuda:0", **CUT).compute(), sweep().run(out=tmp_path / "processors", **CUT).compute())
+    assert shards(tmp_path / "gpu") == shards(tmp_path / "processors")
+    assert len(shards(tmp_path / "gpu")) > 2
+    launched = len(library.launches)
+    sweep().run(out=tmp_path / "gpu", device="cuda", **CUT)
+    assert len(library.launches) == launched
+
+
+@pytest.mark.full
+def test_a_summary_is_that_of_processors(library):
+    summary = sweep(keep="summary", record=gd.Record())
+    assert summary.run(device="cuda", **CUT).equals(summary.run(**CUT))
+
+
+@pytest.mark.full
+def test_runs_go_on_on_a_gpu(library):
+    half = sweep(steps=6).run()
+    check(gd.continue_from(half, steps=6, device="cuda"), gd.continue_from(half, steps=6))
+    found, truth = (gd.search.successive_halving(sweep(), eta=3, device=device) for device in ("cuda", "cpu"))
+    assert found.history.equals(truth.history)
+
+
+@pytest.mark.full
+def test_what_a_gpu_has_to_say_is_told_as_progress(library):
+    library.largest, told = 200_000, []
+    check(sweep(starts=160, steps=5).run(device="cuda", progress=lambda state: told.append(state.message)), sweep(starts=160, steps=5).run())
+    assert any("Interpreter had no room for" in message for message in told)
+
+
+def test_a_gpu_that_fails_ends_the_sweep_in_one_sentence(library):
+    library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)
+    with pytest.raises(UnfinishedError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+        sweep().run(device="cuda")
+    with pytest.raises(ValueError, match=r"Interpreter no longer answers this process .*: start another"):
+        sweep().run(device="cuda")
+
+
+@pytest.mark.full
+def test_a_gpu_that_fails_leaves_a_folder_that_goes_on(library, tmp_path):
+    library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)
+    (tmp_path / "sweep.toml").write_text(FILE)
+    code, out, errors = gdsim("run", "sweep.toml", "--device", "cuda", folder=tmp_path, patched=True)
+    assert code == 3
+    assert "not finished: DeviceError: CUDA_ERROR_ILLEGAL_ADDRESS" in out
+    assert errors == ""
+
+
+@pytest.mark.full
+def test_ctrl_c_is_heard_between_two_launches(library, tmp_path):
+    library.on_launch = lambda: os.kill(os.getpid(), signal.SIGINT)
+    (tmp_path / "sweep.toml").write_text(FILE)
+    code, out, _ = gdsim("run", "sweep.toml", "--device", "cuda", folder=tmp_path, patched=True)
+    assert code == 130
+    assert "interrupted" in out
+    assert library.held == {}
+    library.on_launch = lambda: None
+    code, _, errors = gdsim("run", "sweep.toml", "--device", "cuda", folder=tmp_path, patched=True)
+    assert (code, errors) == (0, "")
+    gd.read_experiment(tmp_path / "sweep.toml").run(out=tmp_path / "processors")
+    assert shards(tmp_path / "results" / "sweep") == shards(tmp_path / "processors")
+
+
+def test_a_gpu_with_too_little_memory_is_refused_before_anything_is_written(library, tmp_path):
+    library.memory = 10_000
+    with pytest.raises(ValueError, match=r"training takes .* kB of a device's memory at least, and Interpreter has 10.0 kB"):
+        sweep().run(out=tmp_path / "out", device="cuda")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_says_where_it_is_trained_and_why(monkeypatch, compiled, tmp_path):
+    gpu.put_in(monkeypatch, compiled, memory=2**24, multiprocessors=132)
+    said = str(sweep().plan(device="cuda")).splitlines()[-1]
+    assert said.startswith("trained on Interpreter (cuda:0), in about ")
+    assert "to compile" in said
+    assert "of its 16.8 MB of memory: processors would take" in said
+    few, many = sweep(), sweep(starts=10**7, steps=1000)
+    chosen = [one.plan(device="auto", chunk_seconds=100) for one in (few, many)]
+    assert [plan.device for plan in chosen] == ["cpu", "cuda:0"]
+    assert "Interpreter would take" in chosen[0].choice.sentence
+    assert chosen[1].summary()["device_seconds"] < many.plan(device="cpu").summary()["device_seconds"]
+    (tmp_path / "sweep.toml").write_text(FILE)
+    code, out, errors = gdsim("plan", "sweep.toml", "--device", "auto", "--json", folder=tmp_path, patched=True)
+    assert (code, errors) == (0, "")
+    assert json.loads(out)["device"] == "cpu"
