@@ -8,12 +8,12 @@ another kind of numbers, can be bound.
 import functools
 from typing import Any
 
-from gdsim.kernels.parts import BROADCASTS, COLUMNS, ROWS, TANGENTS
+from gdsim.kernels.parts import BROADCASTS, COLUMNS, ROWS, TANGENTS, THREE_ROWS, TWO_ROWS
 from gdsim.kernels.workspace import Matrix, plane_of
 from gdsim.lanes.compiler import ScopedPart, noinline
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.parts import WIDTH
-from gdsim.lanes.tiles import broadcast_row, load_row, load_tile, outer_fma, store_tile
+from gdsim.lanes.tiles import broadcast_block, broadcast_row, load_row, load_tile, outer_fma, part_of_row, store_tile
 
 
 def plain_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
@@ -31,6 +31,36 @@ def plain_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: 
         a += left.column_step
         b += right.row_step
     store_tile(goal.array, goal.offset, goal.row_step, steps[2], COLUMNS, tile)
+
+
+def block_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
+    """`plain_tile` of rows that are broadcast, which are read four numbers at a time: of a row four terms, or of a term
+    four rows, whichever are neighbours. The terms come in the same order.
+    """
+    tile = load_tile(start.array, start.offset, start.row_step, WIDTH, ROWS, COLUMNS, WIDTH)
+    a, b, done = left.offset, right.offset, 0
+    if left.column_step == 1:
+        while done + 4 <= terms:
+            block = broadcast_block(left.array, a, left.row_step, ROWS, 4, WIDTH)
+            tile = outer_fma(tile, part_of_row(block, 0, ROWS), load_row(right.array, b, WIDTH, COLUMNS, WIDTH))
+            tile = outer_fma(tile, part_of_row(block, ROWS, ROWS), load_row(right.array, b + right.row_step, WIDTH, COLUMNS, WIDTH))
+            tile = outer_fma(tile, part_of_row(block, TWO_ROWS, ROWS), load_row(right.array, b + 2 * right.row_step, WIDTH, COLUMNS, WIDTH))
+            tile = outer_fma(tile, part_of_row(block, THREE_ROWS, ROWS), load_row(right.array, b + 3 * right.row_step, WIDTH, COLUMNS, WIDTH))
+            a += 4
+            b += 4 * right.row_step
+            done += 4
+    elif ROWS % 4 == 0 and left.row_step == 1:
+        while done < terms:
+            tile = outer_fma(tile, broadcast_block(left.array, a, 0, 1, ROWS, WIDTH), load_row(right.array, b, WIDTH, COLUMNS, WIDTH))
+            a += left.column_step
+            b += right.row_step
+            done += 1
+    while done < terms:
+        tile = outer_fma(tile, broadcast_row(left.array, a, left.row_step, ROWS, WIDTH), load_row(right.array, b, WIDTH, COLUMNS, WIDTH))
+        a += left.column_step
+        b += right.row_step
+        done += 1
+    store_tile(goal.array, goal.offset, goal.row_step, WIDTH, COLUMNS, tile)
 
 
 def still_tile(exchanged: bool, terms: int, left: Matrix, right: Matrix, start: Matrix, goal: Matrix) -> None:
@@ -74,7 +104,8 @@ def tangent_tile(terms: int, left: tuple[Matrix, Matrix], right: tuple[Matrix, M
 @functools.cache
 def tile_of(shape: tuple[int, int], lanes: int, broadcasts: bool, tile: Any = plain_tile, tangents: int = 0) -> ScopedPart:
     """A tile of one shape, (rows, columns in lanes), with so many lanes, of numbers with so many tangents."""
-    own = (("WIDTH", lanes), ("ROWS", shape[0]), ("COLUMNS", shape[1]), ("BROADCASTS", broadcasts))
+    rows, columns = shape
+    own = (("WIDTH", lanes), ("ROWS", rows), ("COLUMNS", columns), ("BROADCASTS", broadcasts), ("TWO_ROWS", 2 * rows), ("THREE_ROWS", 3 * rows))
     return ScopedPart(tile, (*own, ("TANGENTS", tangents)) if tangents else own)
 
 

@@ -81,6 +81,42 @@ def broadcast_row(array: Memory, offset: Offset, stride: Offset, count: int, wid
     return kernel_only(array, offset, stride, count, width)
 
 
+def broadcast_block(array: Memory, offset: Offset, stride: Offset, count: int, block: int, width: int) -> Lanes:
+    """The elements of `count` rows, `stride` apart, of `block` neighbours each, in `width` copies each: first those
+    that begin the rows, then those behind them. Devices read neighbours together, from a multiple of 16 bytes on.
+    """
+    return kernel_only(array, offset, stride, count, block, width)
+
+
+@rule_of(broadcast_block)
+def _(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, block: Kind, width: Kind) -> Any:
+    m, n, w = (literal_of(target, k) for k in (count, block, width))
+    if m is None or n is None or w is None or not target.is_flat(array):
+        return None
+    one, made = target.Lane(array.dtype, 1), target.types.UniTuple(target.Lane(array.dtype, w), m * n)
+
+    def emit(code: Code, a: Value, o: Value, s: Value, *literals: Value) -> Any:
+        base = code.data(a, array)
+        rows = [code.neighbours(base, place, one, n) for place in _places(code, code.index(o, offset), code.index(s, stride), m)]
+        return code.tuple_of(made, [code.splat(row[k], w) for k in range(n) for row in rows])
+
+    return made, emit
+
+
+def part_of_row(row: Lanes, first: int, count: int) -> Lanes:
+    """Some lanes of a tuple, one behind the other."""
+    return kernel_only(row, first, count)
+
+
+@rule_of(part_of_row)
+def _(target: Target, row: Kind, first: Kind, count: Kind) -> Any:
+    begin, n = literal_of(target, first), literal_of(target, count)
+    if begin is None or n is None or not is_row(target, row):
+        return None
+    part = target.types.UniTuple(row.dtype, n)
+    return part, lambda code, x, *_: code.tuple_of(part, code.members(x, row.count)[begin : begin + n])
+
+
 def _loads(handle: Function, spreads: bool) -> None:
     @rule_of(handle)
     def rule(target: Target, array: Kind, offset: Kind, stride: Kind, count: Kind, width: Kind) -> Any:

@@ -13,12 +13,13 @@ from llvmlite import ir
 
 from gdsim.lanes.duals import DualCode
 from gdsim.lanes.emit import Code
-from gdsim.lanes.kinds import is_float_value, is_memory
+from gdsim.lanes.kinds import is_dual, is_float_value, is_memory, llvm_type
 from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
 from gdsim.lanes.types import Kind, Memory, Value
 
 THREADS = 32  # of a warp
+VECTOR_BYTES = 16  # that a thread reads at a time at most
 GLOBAL_MEMORY = 1  # the number of the address space in which arrays lie
 ALL = ir.Constant(ir.IntType(32), -1)  # every thread of the warp
 FOR_ALL, FOR_ANY, BY_BITS = 0, 1, 3  # how `nvvm.vote.sync` tells what threads have found
@@ -46,6 +47,18 @@ class WarpCode(Code):
     def splat(self, value: Value, width: int) -> Value:
         """A number, which is every thread's."""
         return value
+
+    def neighbours(self, base: Value, offset: Value, lane: Kind, count: int) -> list[Value]:
+        """So many numbers that lie side by side, from a multiple of 16 bytes on: as many at a time as these hold."""
+        together = min(count, 8 * VECTOR_BYTES // lane.bits)
+        if is_dual(lane) or together == 1:
+            return super().neighbours(base, offset, lane, count)
+        kind, found = ir.VectorType(llvm_type(lane), together), []
+        for first in range(0, count, together):
+            value = self.builder.load(self.address(base, self.add(offset, ir.Constant(offset.type, first)), kind))
+            value.align = together * lane.bits // 8
+            found += [self.builder.extract_element(value, ir.Constant(ir.IntType(32), k)) for k in range(together)]
+        return found
 
     def prefetch(self, base: Value, offset: Value) -> None:
         """Nothing: while a warp waits for memory, others work."""

@@ -248,7 +248,7 @@ class Instruction:
         if space != "global" or not set(how) <= {"nc", "v2", "v4"}:
             self.refuse()
         names, size = target.strip("{} ").split(","), KINDS[self.kind].itemsize
-        lines = []
+        lines = [f"check_aligned({self._address(address)}, {len(names) * size}, mask)"] if len(names) > 1 else []
         for number, name in enumerate(names):
             loaded = f"load({self._address(address)} + np.array({number * size}, 'u8'), '{KINDS[self.kind].str}', mask, {'nc' in how})"
             own = KINDS[stored(name)]
@@ -263,8 +263,9 @@ class Instruction:
         space, *how = self.parts[1:-1] or ["unsaid"]
         if space != "global" or not set(how) <= {"v2", "v4"}:
             self.refuse()
-        size, lines = KINDS[self.kind].itemsize, []
-        for number, text in enumerate(self.operands[1].strip("{} ").split(",")):
+        size, texts = KINDS[self.kind].itemsize, self.operands[1].strip("{} ").split(",")
+        lines = [f"check_aligned({self._address(self.operands[0])}, {len(texts) * size}, mask)"] if len(texts) > 1 else []
+        for number, text in enumerate(texts):
             is_wider = text.strip().startswith("%") and KINDS[stored(text)].itemsize > size
             value = f"{python_name(text)}.astype('{KINDS[self.kind].str}')" if is_wider else operand(text, self.kind)
             lines.append(f"store({self._address(self.operands[0])} + np.array({number * size}, 'u8'), full({value}), mask)")
@@ -367,6 +368,7 @@ class Run:
             "full": lambda x: np.broadcast_to(x, self.thread.shape), "fma32": arithmetic.fma32, "fma64": arithmetic.fma64, "device_nan": arithmetic.device_nan, "upper_half": arithmetic.upper_half,
             "quotient": arithmetic.quotient, "shifted": arithmetic.shifted, "to_whole": arithmetic.to_whole, "load": self.load, "store": self.store,
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,
+            "check_aligned": self.check_aligned,
         }  # fmt: skip
         self.meetings = np.array([block.is_meeting for block in program.blocks] + [False])
         self.everyone = np.ones(self.thread.size, np.bool_)
@@ -460,6 +462,10 @@ class Run:
         """The smallest or greatest of the numbers of each warp."""
         by_warp = x.reshape(-1, WARP)
         return (by_warp.min(1) if how == "min" else by_warp.max(1)).repeat(WARP)
+
+    def check_aligned(self, address: np.ndarray, size: int, mask: np.ndarray) -> None:
+        """Raises AssertionError where numbers that a thread moves together do not lie at a multiple of their size."""
+        assert not (address[mask] % np.uint64(size)).any(), f"a vector's address that is no multiple of {size}"
 
     def check_all(self, threads: np.ndarray) -> None:
         """Raises RefusedError where a vote or barrier is not for all threads of a warp."""

@@ -342,6 +342,9 @@ def test_no_address_outside_the_arena():
         run(program("ld.global.u64 %rd5, [%rd101+512];", parameters=1))
     with pytest.raises(AssertionError, match="no multiple of 8"):
         run(program("ld.global.u64 %rd5, [%rd101+4];", parameters=1))
+    for vector in ("ld.global.v2.u64 {%rd5,%rd6}, [%rd101+8];", "st.global.v2.u64 [%rd101+8], {%rd5,%rd6};"):
+        with pytest.raises(AssertionError, match="no multiple of 16"):
+            run(program("mov.u64 %rd5, 0;", "mov.u64 %rd6, 0;", vector, parameters=1))
 
 
 REFUSED = {

@@ -13,7 +13,7 @@ from gdsim.kernels.engines import lane_parts, single_run_lanes, single_run_produ
 from gdsim.kernels.engines.layout import counting
 from gdsim.kernels.engines.passes import TILE, product
 from gdsim.kernels.parts import BROADCASTS, COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS
-from gdsim.kernels.product_tiles import plain_tile, tile_of, tiles_of
+from gdsim.kernels.product_tiles import block_tile, plain_tile, tile_of, tiles_of
 from gdsim.kernels.workspace import Matrix
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.machine import vector_bytes
@@ -68,16 +68,12 @@ def engine(name, tile):
     """(parts, numbers side by side that one place of a matrix holds)."""
     if name == "a pack":
         return {**lane_parts(4), "product_tile": tile_of((TILE, TILE), 4, False, tile), "product_column": tile_of((TILE, 1), 4, False, tile)}, 4
-    lanes, height = single_run_lanes(np.dtype("float32")), single_run_products.TILE_HEIGHTS[vector_bytes()]
-    tiles = tiles_of(single_run_products.tile_shapes(height), lanes, tile)
-    return {
-        **lane_parts(lanes),
-        "product": single_run_products.product,
-        "any_tile": tiles,
-        "TILE_HEIGHT": height,
-        "LOW_HEIGHT": 2,
-        "TILE_WIDTH": single_run_products.WIDEST,
-    }, 1
+    products = single_run_products
+    lanes, height, low, widest = single_run_lanes(np.dtype("float32")), products.TILE_HEIGHTS[vector_bytes()], 2, products.WIDEST
+    if name == "one run, read in blocks":
+        height, low, widest, tile = products.WARP_HEIGHT, 1, 1, block_tile
+    tiles = tiles_of(products.tile_shapes(height, low, widest), lanes, tile)
+    return {**lane_parts(lanes), "product": products.product, "any_tile": tiles, "TILE_HEIGHT": height, "LOW_HEIGHT": low, "TILE_WIDTH": widest}, 1
 
 
 def laid_out(values, is_transposed, inner):
@@ -98,8 +94,13 @@ def read(matrix, inner):
     return (view if matrix.row_step > matrix.column_step else view.swapaxes(0, 1))[:ROWS, :COLUMNS]
 
 
-@pytest.mark.parametrize("tile", [plain_tile, pytest.param(first_factors, marks=pytest.mark.full)])
-@pytest.mark.parametrize("name", ["a pack", "one run"])
+@pytest.mark.parametrize(
+    ("name", "tile"),
+    [
+        ("a pack", plain_tile), ("one run", plain_tile), ("one run, read in blocks", plain_tile),
+        pytest.param("a pack", first_factors, marks=pytest.mark.full), pytest.param("one run", first_factors, marks=pytest.mark.full),
+    ],
+)  # fmt: skip
 def test_a_product_is_that_of_numpy_wherever_its_matrices_lie_and_says_which_factor_is_the_first(name, tile):
     parts, inner = engine(name, tile)
     rng = np.random.default_rng(8)
@@ -117,7 +118,7 @@ def test_a_product_is_that_of_numpy_wherever_its_matrices_lie_and_says_which_fac
                 "row": (row._replace(row_step=0), whole + old[:1]),
                 "goal": (goal, whole + old),
             }[start]
-            if start == "column" and name == "one run":  # numbers of a vector of biases are neighbours, as kernels keep them
+            if start == "column" and name != "a pack":  # numbers of a vector of biases are neighbours, as kernels keep them
                 begun = laid_out(old[:, :1], True, inner)._replace(column_step=0)
             job = Job(room, goal, laid_out(left, left_transposed, inner), laid_out(right, right_transposed, inner), begun, (ROWS, TERMS, COLUMNS))
             kernel = kernel or bind(multiply, {**parts, **readers_of(job)}, types.int64(types.int64))

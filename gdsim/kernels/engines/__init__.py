@@ -18,7 +18,7 @@ from gdsim.kernels.engines.layout import Layout, NetworkLayout, SingleRunLayout,
 from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.register_update import update_row_of
 from gdsim.kernels.engines.written_out_edges import written_out_edges
-from gdsim.kernels.product_tiles import tile_of, tiles_of
+from gdsim.kernels.product_tiles import block_tile, plain_tile, tile_of, tiles_of
 from gdsim.kernels.sample_table import Table
 from gdsim.kernels.team_memory import TeamKind
 from gdsim.lanes.compiler import ScopedPart
@@ -84,6 +84,7 @@ class RunLanes(NamedTuple):
     low: int  # the height of its low tiles
     widest: int  # lanes of its widest tiles
     draws: int  # lanes across which its samples are drawn
+    tile: Any  # of `product_tiles`
     writes_out: bool  # whether its kernels are made for the sizes of one network
 
 
@@ -95,12 +96,12 @@ def single_run_lanes(dtype: np.dtype) -> int:
 def lanes_of_register(dtype: np.dtype) -> RunLanes:
     """A single run's lanes on a processor: it draws across two registers."""
     lanes = single_run_lanes(dtype)
-    return RunLanes(lanes, single_run_products.TILE_HEIGHTS[vector_bytes()], 2, single_run_products.WIDEST, 2 * lanes, writes_out=False)
+    return RunLanes(lanes, single_run_products.TILE_HEIGHTS[vector_bytes()], 2, single_run_products.WIDEST, 2 * lanes, plain_tile, writes_out=False)
 
 
 def lanes_of_warp(dtype: np.dtype) -> RunLanes:
     """A single run's lanes where it has a warp: one of each thread. Few shapes of tiles, as none of them is called."""
-    return RunLanes(THREADS, single_run_products.WARP_HEIGHT, 1, 1, THREADS, writes_out=True)
+    return RunLanes(THREADS, single_run_products.WARP_HEIGHT, 1, 1, THREADS, block_tile, writes_out=True)
 
 
 def single_run_parts(parts: Parts, layout: SingleRunLayout, own_lanes: RunLanes) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def single_run_parts(parts: Parts, layout: SingleRunLayout, own_lanes: RunLanes)
     single = tuple({**parts, **places, "WIDTH": 1}.items())
     own = {f.__name__: ScopedPart(f, single) for f in (steps.begin_step, steps.end_step, steps.stops_here, network.store_scores, network.note_loss)}
     shapes = products.tile_shapes(height, low, widest)
-    tiles = {"any_tile": tiles_of(shapes, lanes), "TILE_HEIGHT": height, "LOW_HEIGHT": low, "TILE_WIDTH": widest, "BAND": products.WHOLE_LAYER}
+    tiles = {"any_tile": tiles_of(shapes, lanes, own_lanes.tile), "TILE_HEIGHT": height, "LOW_HEIGHT": low, "TILE_WIDTH": widest, "BAND": products.WHOLE_LAYER}
     return {**parts, **places, **own, **tiles, **lane_parts(lanes), "DRAW_WIDTH": own_lanes.draws, "RUNS": 1}
 
 
