@@ -1,10 +1,11 @@
 """Starts a Dask worker for each GPU that this process may use:
 `python workers.py [ADDRESS] [OPTION of dask worker ...]`.
 
-Each is a process that sees its GPU alone (CUDA_VISIBLE_DEVICES), with one thread, and offers it as the
-resource GPU=1, so that work which asks for a GPU comes to this pool and never twice to one device. gdsim does
-not train on CUDA yet: until it does, such a worker trains on its core of the processor. Under
-`srun --gpus-per-task=1` each task starts one.
+Each is a process that sees its GPU alone (CUDA_VISIBLE_DEVICES), and offers it as the resource GPU=1, so that
+work which asks for a GPU comes to this pool. Its four threads share the GPU: one's runs are trained there
+while others are made ready, or written. `gdsim run FILE --scheduler ADDRESS --device cuda` trains on this pool
+alone, `--device auto` on the other workers' processors too. Under `srun --gpus-per-task=1` each task starts
+one.
 """
 
 import os
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 BAD_INPUT = 2
+THREADS = 4
 
 
 def usable_gpus(environment: Mapping[str, str], listed: str) -> list[str]:
@@ -50,7 +52,7 @@ def commands(gpus: Sequence[str], host: str, options: Sequence[str]) -> list[tup
     """(what is set in its environment, its command) of the worker of each GPU; options that are given come
     last, and so count.
     """
-    worker = [sys.executable, "-m", "dask", "worker", "--nthreads", "1", "--resources", "GPU=1"]
+    worker = [sys.executable, "-m", "dask", "worker", "--nthreads", str(THREADS), "--resources", "GPU=1"]
     return [({"CUDA_VISIBLE_DEVICES": gpu}, [*worker, "--name", f"{host}-gpu-{i}", *options]) for i, gpu in enumerate(gpus)]
 
 

@@ -88,6 +88,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     """
     from gdsim.sweep.execution.display import shown
     from gdsim.sweep.execution.executor import FailingError, UnfinishedError
+    from gdsim.sweep.planning.devices import CPU
     from gdsim.sweep.run.entry import run_sweep
     from gdsim.sweep.run.options import RunOptions
 
@@ -101,11 +102,11 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
             with in_file(file):
-                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=device)
+                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=None if client else device)
             console.plan(planned)
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
-                chosen = RunOptions(client=client, device=planned.device, dask_throughout=False, imports=FOR_THE_END, **options)
+                chosen = RunOptions(client=client, device=device or CPU if client else planned.device, dask_throughout=False, imports=FOR_THE_END, **options)
                 result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
             is_whole = _told(result, folder, console, options["part"])
             if is_whole and steps:

@@ -40,6 +40,11 @@ class Answering(NamedTuple):
         """Of the call."""
         return f"{self.name} · piece"
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """Nothing that only some workers have."""
+        return {}
+
     def check_worker(self, limit: int, threads: int) -> None:
         """What a question takes of memory is not counted."""
 

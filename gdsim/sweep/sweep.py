@@ -124,7 +124,8 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         what it has found.
 
         `client` is a `distributed.Client`, or a scheduler's address, whose workers see the folder under the
-        same path and write into it themselves. `part=(i, n)` trains the i-th of n parts of the plan, counted
+        same path and write into it themselves; those that offer a GPU alone train with `device="cuda"`, and all
+        of them, each on what it has, with `"auto"` (cluster/README.md). `part=(i, n)` trains the i-th of n parts of the plan, counted
         from 1, for jobs that know nothing of each other: into one folder, or into folders that `gdsim merge`
         joins; all with the same `chunk_seconds`. What is there of the whole comes back. `chunk_seconds`: how
         much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is

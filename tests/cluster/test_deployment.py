@@ -236,3 +236,13 @@ def test_what_slurm_says_of_a_job_is_told_as_a_mistake_or_as_silence(tmp_path, m
     assert told in str(error.value)
     assert "sbatch:" not in str(error.value)
     assert str(error.value).count("; ") == len(lines) - 1
+
+
+def test_a_job_with_a_gpu_is_one_process_that_offers_it():
+    given = {"workers": 4, "threads": 2, "memory": "1 GB", "walltime": "01:00:00", "options": ["--constraint=a100"]}
+    plain, gpu = (Slurm(**given, gpu=gpu).job(60, 5) for gpu in (False, True))
+    changed = {name for name in plain if plain[name] != gpu[name]}
+    assert changed == {"processes", "job_extra_directives", "worker_extra_args"}
+    assert (plain["processes"], gpu["processes"], gpu["cores"]) == (4, 1, 8)
+    assert gpu["job_extra_directives"] == ["--gres=gpu:1", "--constraint=a100"]
+    assert gpu["worker_extra_args"] == [*plain["worker_extra_args"], "--resources", "GPU=1"]

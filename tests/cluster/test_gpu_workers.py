@@ -68,7 +68,7 @@ def test_each_gpu_has_a_worker_that_sees_it_alone(programs):
     assert (code, errors) == (0, "")
     assert sorted(gpu for gpu, _ in workers) == ["GPU-1c", "MIG-0b", "MIG-0c"]
     for _, options in workers:
-        assert options[:7] == ["-m", "dask", "worker", "--nthreads", "1", "--resources", "GPU=1"]
+        assert options[:7] == ["-m", "dask", "worker", "--nthreads", "4", "--resources", "GPU=1"]
         assert options[-3:] == ["tls://127.0.0.1:1", "--local-directory", "/scratch"]
     assert len({options[options.index("--name") + 1] for _, options in workers}) == 3
 

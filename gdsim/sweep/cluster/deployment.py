@@ -26,6 +26,7 @@ from gdsim.declarations import Declaration
 from gdsim.filenames import user_path
 from gdsim.sweep.cluster.certificates import certificates, settings_of
 from gdsim.sweep.cluster.dasksettings import SELDOM, exports, forked, quiet, seldom
+from gdsim.sweep.cluster.pools import GPU
 from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.experiment.toml import read_toml
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
@@ -215,6 +216,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
 
     walltime: str
     jobs: int = 1
+    gpu: bool = False
     partition: str | None = None
     account: str | None = None
     options: tuple[str, ...] = ()
@@ -229,6 +231,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         if self.memory is None:
             raise ValueError('Slurm.memory is missing: how much each worker may use, as in memory = "2 GB", is what its jobs ask for')
         checked_whole(self.jobs, "jobs")
+        checked_truth(self.gpu, "gpu")
         for name, example in (("options", 'options = ["--constraint=avx2"]'), ("prologue", 'prologue = ["module load python"]')):
             msgspec.structs.force_setattr(self, name, _texts(getattr(self, name), name, f"as in {example}"))
         _check_texts(self, "partition", "account", "python", "interface")
@@ -253,6 +256,17 @@ class Slurm(Deployment, frozen=True, kw_only=True):
             raise ValueError(f"walltime={self.walltime!r} leaves no time for chunks of {chunk_seconds:g} s; give at least {least} minutes")
         return seconds, stagger
 
+    def job(self, lifetime: int, stagger: int) -> dict[str, Any]:
+        """A job as dask-jobqueue is told of it, whose workers leave after so many seconds; with a GPU it has one process."""
+        offers = ["--resources", f"{GPU}=1"] if self.gpu else []
+        return {
+            "job_name": "gdsim", "queue": self.partition, "account": self.account, "walltime": self.walltime, "cores": self.workers * self.threads,
+            "processes": 1 if self.gpu else self.workers, "memory": f"{self.workers * _bytes(self.memory)} B", "python": self.python or sys.executable,
+            "log_directory": str(user_path(self.folder or ".")), "job_extra_directives": ["--gres=gpu:1"] * self.gpu + list(self.options),
+            "job_script_prologue": [*exports(SELDOM), *self.prologue],
+            "worker_extra_args": ["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s", *offers],
+        }  # fmt: skip
+
     def start(self, stack: contextlib.ExitStack, chunk_seconds: float) -> Any:
         """A scheduler in this process, and jobs that come back after their lifetimes."""
         lifetime, stagger = self.lifetime(chunk_seconds)
@@ -264,10 +278,7 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         network = {} if self.interface is None else {"interface": self.interface}
         cluster = stack.enter_context(
             jobqueue.SLURMCluster(
-                job_name="gdsim", queue=self.partition, account=self.account, walltime=self.walltime, cores=self.workers * self.threads, processes=self.workers,
-                memory=f"{self.workers * _bytes(self.memory)} B", python=self.python or sys.executable, log_directory=str(user_path(self.folder or ".")),
-                job_extra_directives=list(self.options), job_script_prologue=[*exports(SELDOM), *self.prologue], protocol="tls://" if self.tls else "tcp://",
-                worker_extra_args=["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"], security=security,
+                **self.job(lifetime, stagger), protocol="tls://" if self.tls else "tcp://", security=security,
                 scheduler_options={"dashboard_address": self.dashboard, **network}, **network,
             )
         )  # fmt: skip

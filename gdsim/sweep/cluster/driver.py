@@ -15,13 +15,14 @@ import secrets
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol
 
 from gdsim.canonical import digest
 from gdsim.problems import Own
 from gdsim.store.folder import Store
-from gdsim.sweep.cluster.worker import ChunkError, MismatchError, Receipt, mismatch, train_chunks, versions
+from gdsim.sweep.cluster.pools import offers, resources_of
+from gdsim.sweep.cluster.worker import ChunkError, HowTrained, MismatchError, Receipt, mismatch, train_chunks, versions
 from gdsim.sweep.execution.executor import Failure, FailureKind, Outcome, SomePiece, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.experiment.declaration import Experiment
@@ -80,6 +81,11 @@ class Job(Protocol):
         """What a dashboard calls a task."""
         ...
 
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """What a task takes of what workers offer, by Dask's names: it goes to those alone that offer that."""
+        ...
+
     def check_worker(self, limit: int, threads: int) -> None:
         """Refuses a worker process of so many threads and so much memory. Raises ValueError."""
         ...
@@ -90,15 +96,14 @@ class Training(NamedTuple):
 
     plan: Plan
     store: Store
-    lanes: int | None
-    earlier: int | None  # steps that runs had before they were given more
+    how: HowTrained
     digest: str  # of the sweep
     beside: tuple[str, ...]  # the folders of the user's own modules
 
     @classmethod
-    def of(cls, sweep: Experiment, plan: Plan, store: Store, lanes: int | None, earlier: int | None) -> "Training":
+    def of(cls, sweep: Experiment, plan: Plan, store: Store, how: HowTrained) -> "Training":
         """That of a sweep, whose hash takes milliseconds where it has many values."""
-        return cls(plan, store, lanes, earlier, digest(sweep), tuple(modules_beside(sweep.problem)))
+        return cls(plan, store, how, digest(sweep), tuple(modules_beside(sweep.problem)))
 
     @property
     def function(self) -> Callable[..., Sequence[Receipt]]:
@@ -107,13 +112,18 @@ class Training(NamedTuple):
 
     def arguments(self, chunks: Sequence[Chunk]) -> tuple[Any, ...]:
         """The folder's path, the experiment's hash, and how chunks are trained."""
-        return self.store.place.address, self.digest, chunks, self.lanes, self.earlier, versions(), self.beside
+        return self.store.place.address, self.digest, chunks, self.how, versions(), self.beside
 
     def task_name(self, chunks: Sequence[Chunk]) -> str:
         """Of the structure."""
         from gdsim.sweep.cluster.metrics import task_name  # and with it distributed
 
         return task_name(self.plan, chunks)
+
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """A share of a GPU, if the sweep is to be trained on GPUs."""
+        return resources_of(self.how.device)
 
     def check_worker(self, limit: int, threads: int) -> None:
         """By the memory that the plan takes."""
@@ -133,7 +143,8 @@ class Cluster(Generic[SomePiece]):
         self.uncounted: list[Any] = []  # futures of finished tasks
         self.sent, self.mark = 0, secrets.token_hex(4)
         self.counted = time.perf_counter()
-        self.threads, self.looked, self.known = 0, -LOOK_SECONDS, set[str]()
+        self.threads, self.looked = 0, -LOOK_SECONDS
+        self.known, self.pool = set[str](), set[str]()  # the addresses of workers, and of those to which tasks can go
         self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
         self._check_workers()
 
@@ -155,9 +166,9 @@ class Cluster(Generic[SomePiece]):
         later.
         """
         workers = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER_SECONDS)["workers"]
-        for worker in workers.values():
-            self.job.check_worker(worker.get("memory_limit") or 0, worker.get("nthreads", 1))
-        self.known = set(workers)
+        self.known, self.pool = set(workers), {address for address, worker in workers.items() if offers(worker, self.job.resources)}
+        for address in self.pool:
+            self.job.check_worker(workers[address].get("memory_limit") or 0, workers[address].get("nthreads", 1))
 
     def room(self, waiting: int) -> int:
         """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being
@@ -189,7 +200,7 @@ class Cluster(Generic[SomePiece]):
             workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0)
             if not self.known.issuperset(workers):
                 self._check_memory()
-            self.threads = sum(workers.values())
+            self.threads = sum(threads for address, threads in workers.items() if address in self.pool)
             self.progress.remaining.threads = self.threads
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
@@ -197,7 +208,8 @@ class Cluster(Generic[SomePiece]):
 
     def _say_alone(self, now: float) -> None:
         """Says that there are no workers: in the progress, or by a warning where none is shown."""
-        alone = "" if self.threads else "the cluster has no workers; waiting for some"
+        of_them = "".join(f" that offer the resource {name}" for name in self.job.resources)
+        alone = "" if self.threads else f"the cluster has no workers{of_them}; waiting for some"
         self.progress.say(alone)
         if not alone:
             self.alone = None
@@ -212,7 +224,8 @@ class Cluster(Generic[SomePiece]):
         # After what it trains a chunk, of this driver: another's may go into another folder.
         key = f"{self.job.task_name(chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
         others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
-        future = self.client.submit(self.job.function, *self.job.arguments(chunks), key=key, priority=-self.sent, pure=False, **others)
+        options = {"key": key, "priority": -self.sent, "pure": False, "resources": dict(self.job.resources) or None, **others}
+        future = self.client.submit(self.job.function, *self.job.arguments(chunks), **options)
         self.sent += 1
         self.going[key] = (future, chunks)
         future.add_done_callback(lambda done: self.ready.put(done.key))
@@ -220,7 +233,7 @@ class Cluster(Generic[SomePiece]):
     def _others(self, chunks: Sequence[SomePiece]) -> list[str] | None:
         """The workers on which none of these chunks has failed; None, for any, where there are no others."""
         failed = set[str]().union(*(self.failed_on.get(c.name, ()) for c in chunks))
-        return [w for w in self.client.sync(self.client.scheduler.ncores) if w not in failed] or None
+        return [w for w in self.client.sync(self.client.scheduler.ncores) if w in self.pool and w not in failed] or None
 
     def next(self, timeout: float) -> Outcome[SomePiece] | None:
         """The next outcome, or None if there is none in this time."""

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 from gdsim.canonical import digest
 from gdsim.lanes.machine import gdsim_sources
+from gdsim.population.device_training import why_not
 from gdsim.store.folder import Store
+from gdsim.sweep.cluster.pools import place_of
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
-from gdsim.sweep.execution.places import Place, Processors, Trainer, prepare, train_from_start
+from gdsim.sweep.execution.places import Place, Trainer, prepare, train_from_start
 from gdsim.sweep.execution.progress import Tally, tally_of
 from gdsim.sweep.execution.threads import gathering_of
 from gdsim.sweep.experiment.declaration import Experiment
@@ -76,15 +78,15 @@ def _plan_in(folder: str, experiment: str, beside: tuple[str, ...]) -> tuple[Exp
     return sweep, plan_of(sweep, MOST_SECONDS)  # as its own chunks are not asked for
 
 
-@functools.lru_cache(maxsize=1)
-def _place(lanes: int | None) -> Place:
-    """Where a worker trains: each of its threads has working memory of its own."""
-    return Processors(1, lanes)
+class HowTrained(NamedTuple):
+    """What a task says of how its chunks are trained."""
+
+    lanes: int | None
+    earlier: int | None  # steps that runs had before they were given more
+    device: str  # the sweep's
 
 
-def train_chunks(
-    folder: str, experiment: str, chunks: Sequence[Chunk], lanes: int | None, earlier: int | None, expected: dict[str, str], beside: tuple[str, ...]
-) -> list[Receipt]:
+def train_chunks(folder: str, experiment: str, chunks: Sequence[Chunk], how: HowTrained, expected: dict[str, str], beside: tuple[str, ...]) -> list[Receipt]:
     """What a worker does: trains chunks, writes the shard of each, and says so.
 
     Raises ChunkError, whatever goes wrong.
@@ -93,10 +95,11 @@ def train_chunks(
     def begin() -> Callable[[Chunk], tuple[Receipt, Callable[[], object]]]:
         with _planning:
             sweep, plan = _plan_in(folder, experiment, beside)
-            trainer = train_from_start if earlier is None else _earlier_in(folder, sweep, plan, earlier).train
+            trainer = train_from_start if how.earlier is None else _earlier_in(folder, sweep, plan, how.earlier).train
+            places = {group: place_of(how.device, how.lanes, why_not(plan.groups[group].setting)) for group in {chunk.group for chunk in chunks}}
 
         def trained(chunk: Chunk) -> tuple[Receipt, Callable[[], object]]:
-            receipt, result = _trained(plan, chunk, lanes, trainer)
+            receipt, result = _trained(plan, chunk, places[chunk.group], trainer)
             return receipt, lambda: keep(Store(folder), plan, chunk, result)
 
         return trained
@@ -144,9 +147,8 @@ def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Conti
     return _earlier[key]
 
 
-def _trained(plan: Plan, chunk: Chunk, lanes: int | None, trainer: Trainer) -> tuple[Receipt, Any]:
+def _trained(plan: Plan, chunk: Chunk, place: Place, trainer: Trainer) -> tuple[Receipt, Any]:
     """(what is said of a chunk, its results), trained batch by batch in this thread."""
-    place = _place(lanes)
     works = place.works_of(plan, chunk)
     gathering = gathering_of(plan, chunk, works)
     seconds = 0.0

@@ -8,7 +8,7 @@ from gdsim.devices import Device, DeviceError, DeviceInfo, NoDeviceError
 from gdsim.lanes.warps import capability_text
 from gdsim.words import given, installs
 
-CPU, AUTO = "cpu", "auto"
+CPU, CUDA, AUTO = "cpu", "cuda", "auto"
 GPU = re.compile(r"cuda(?::([0-9]{1,6}))?")
 # What kernels are compiled for at least, and the CUDA that a driver must know to load them, with the version that drivers
 # of NVIDIA's count themselves: numba-cuda's compiler for CUDA 13 makes no others.

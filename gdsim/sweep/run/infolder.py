@@ -13,6 +13,7 @@ from gdsim.store.folder import Store, StoreError
 from gdsim.store.places import UnreachableError, failure_name
 from gdsim.store.shards import Shard
 from gdsim.sweep.cluster.driver import Cluster, Training
+from gdsim.sweep.cluster.worker import HowTrained
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.display import Listener
 from gdsim.sweep.execution.executor import Executor, FailingError, Outcome, UnfinishedError, running
@@ -26,11 +27,12 @@ from gdsim.sweep.experiment.from_table import SomeExperiment
 from gdsim.sweep.folder.admission import check, create, in_its_form
 from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
+from gdsim.sweep.planning.devices import CUDA
 from gdsim.sweep.planning.job_parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.run.options import RunOptions
-from gdsim.sweep.run.placing import placed
+from gdsim.sweep.run.placing import check_trainable, placed
 from gdsim.words import count_of
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         todo = missing_chunks(plan, found.shards, chunks_of(plan, options.part))
         if todo and options.client is None:
             options = options._replace(where=placed(plan, options))
+        elif todo and options.device == CUDA:
+            check_trainable(plan, options)
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
             store.quarantine(damage.file)
@@ -136,7 +140,7 @@ def _executor(
     if options.where is not None:
         keeping = functools.partial(keep, store, plan)
         return Threads(plan, options.where.place, progress, todo, keep=keeping, trainer=earlier.train if earlier else train_from_start)
-    job = Training.of(sweep, plan, store, options.lanes, earlier.steps if earlier else None)
+    job = Training.of(sweep, plan, store, HowTrained(options.lanes, earlier.steps if earlier else None, options.device))
     return Cluster(options.client, job, progress)
 
 

@@ -10,7 +10,7 @@ from gdsim.schedules import SCHEDULES
 from gdsim.sweep.execution.places import Placed
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.experiment.own_code import outer_rules
-from gdsim.sweep.planning.devices import CPU, checked_device
+from gdsim.sweep.planning.devices import AUTO, CPU, CUDA, checked_device
 from gdsim.sweep.planning.job_parts import PlanPart
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.sweep.planning.plan import CHUNK_SECONDS, Plan
@@ -77,7 +77,10 @@ def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *,
     for is_wrong, why in (
         (chosen is not None and plan.keep == "summary", "keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some"),
         (stores and chosen is not None, "runs chooses some runs to look at, and out stores whole chunks of all: give one of them"),
-        (options.client is not None and options.device != CPU, "device is of this machine, and client of a cluster: give one of them"),
+        (
+            options.client is not None and options.device not in (CPU, CUDA, AUTO),
+            f"device={options.device!r} is a GPU of this machine, and each worker of a cluster has its own: give device='cuda', or 'auto' for processors too",
+        ),
         (options.part is not None and not stores, "part trains a part of the plan into a folder, where the parts come together: give out="),
     ):
         if is_wrong:

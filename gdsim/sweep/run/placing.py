@@ -68,11 +68,16 @@ def with_choice(plan: Plan, options: RunOptions) -> Plan:
 
 def _device_for(plan: Plan, options: RunOptions) -> Device:
     """The device that is asked for. Raises UnusableDeviceError where it cannot be used, or not for this plan."""
+    check_trainable(plan, options)
+    return usable_device(number_of(checked_device(options.device)))
+
+
+def check_trainable(plan: Plan, options: RunOptions) -> None:
+    """Refuses a plan that no device can train. Raises UnusableDeviceError."""
     if reason := next((reason for group in plan.groups if (reason := why_not(group.setting))), ""):
         raise UnusableDeviceError(reason)
     if options.lanes is not None:
         raise UnusableDeviceError("lanes are of processors, and a device's packs have 32 each: leave `lanes` out to train on a device")
-    return usable_device(number_of(checked_device(options.device)))
 
 
 def _compiling_seconds(plan: Plan, place: Processors) -> float:
