@@ -48,6 +48,12 @@ def copy_numbers(places: Memory, source: Memory, at: Place, goal: Memory, to: Pl
 
 def copy_run(job: Job, source: RunState, at: Place, goal: RunState, to: Place) -> None:
     """Copies a run's state, where the goal keeps any."""
-    copy_numbers(job.spec.places, source.weights, at, goal.weights, to)
-    copy_numbers(job.spec.slot_places, source.slots, at, goal.slots, to)
-    copy_numbers(job.spec.carry_places, source.carry, at, goal.carry, to)
+    spec = job.spec
+    for part in range(3):  # so that copying stands once, in whose place devices have the copying itself
+        if part == 0:
+            places, here, there = spec.places, source.weights, goal.weights
+        elif part == 1:
+            places, here, there = spec.slot_places, source.slots, goal.slots
+        else:
+            places, here, there = spec.carry_places, source.carry, goal.carry
+        copy_numbers(places, here, at, there, to)

@@ -11,7 +11,7 @@ from gdsim.kernels.copies import copy_numbers, copy_run, in_lane, in_row
 from gdsim.kernels.job import Job
 from gdsim.kernels.recorders import record_curves
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, AT_START, AT_VALIDATION, BUDGET, DIVERGED, UNFINISHED, Snapshots
-from gdsim.kernels.stop_tests import Look, decided, validation_looks
+from gdsim.kernels.stop_tests import Look, decided
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.tangents import value_of
@@ -121,14 +121,15 @@ def is_over(job: Job, snaps: Snapshots, place: int) -> bool:
     if use & AT_START and runs.loss_bound[run] != runs.loss_bound[run]:  # a run that goes on has its own
         bound = loss + LOSS_FACTOR * (1.0 + abs(loss))
         runs.loss_bound[run] = bound if abs(bound) < INFINITY else INFINITY
-    if reason == UNFINISHED or reason == BUDGET:
-        if use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
-            reason = DIVERGED
-        else:
-            found = decided(runs, spec, Look(run, step, loss, value_of(scores.gradient_largest[place]), value_of(job.validation_scores.loss[place])))
-            reason = found if found != UNFINISHED else reason
-    if reason != DIVERGED and validation_looks(runs, spec, run, step):
-        snaps.use[place] |= AT_VALIDATION
+    can_end = reason == UNFINISHED or reason == BUDGET
+    if can_end and use & (AT_START | AT_END) and not (finite and loss <= runs.loss_bound[run]):
+        reason = DIVERGED
+    if reason != DIVERGED:
+        look = Look(run, step, loss, value_of(scores.gradient_largest[place]), value_of(job.validation_scores.loss[place]))
+        found, is_validated = decided(runs, spec, look, can_end)
+        reason = found if found != UNFINISHED else reason
+        if is_validated:
+            snaps.use[place] |= AT_VALIDATION
     snaps.reason[place] = reason
     return reason != UNFINISHED
 

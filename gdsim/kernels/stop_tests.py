@@ -36,13 +36,20 @@ def cycle_end(first: int, factor: int, step: Step) -> Step:
     return end
 
 
-def next_look_of(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> Step:
-    """The first step after `step` at which a stop looks at a run."""
+def looks_of(runs: Runs, spec: JobSpec, run: int, stop: int) -> tuple[Step, int]:
+    """(The step at which a stop first looks at a run, or 0 if it has no looks of its own; by how much each stretch
+    between two is longer than the last).
+    """
     cell = runs.cell[run]
     if spec.stop_at_cycle_ends[stop] > 0 and runs.first_cycle[cell] > 0:
-        return cycle_end(runs.first_cycle[cell], runs.cycle_factor[cell], step)
-    every = spec.stop_every[stop]
-    return (step // every + 1) * every if every > 0 else spec.last
+        return runs.first_cycle[cell], runs.cycle_factor[cell]
+    return spec.stop_every[stop], 1
+
+
+def is_own_look(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bool:
+    """Whether a stop looks at a run after `step` updates, from 1, whether or not these are the last."""
+    first, factor = looks_of(runs, spec, run, stop)
+    return first > 0 and cycle_end(first, factor, step - 1) == step
 
 
 def is_look_of(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bool:
@@ -50,28 +57,14 @@ def is_look_of(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bo
     return step == 0 or step == spec.last or is_own_look(runs, spec, run, step, stop)
 
 
-def is_own_look(runs: Runs, spec: JobSpec, run: int, step: Step, stop: int) -> bool:
-    """Whether a stop looks at a run after `step` updates, from 1, whether or not these are the last."""
-    cell = runs.cell[run]
-    every = spec.stop_every[stop]
-    has_looks = every > 0 or (spec.stop_at_cycle_ends[stop] > 0 and runs.first_cycle[cell] > 0)
-    return has_looks and next_look_of(runs, spec, run, step - 1, stop) == step
-
-
 def next_look(runs: Runs, spec: JobSpec, run: int, step: Step) -> Step:
     """The first step after `step` at which any stop looks at a run."""
     due = spec.last
     for stop in range(len(spec.stop_kind)):
-        due = min(due, next_look_of(runs, spec, run, step, stop))
+        first, factor = looks_of(runs, spec, run, stop)
+        if first > 0:
+            due = min(due, cycle_end(first, factor, step))
     return due
-
-
-def validation_looks(runs: Runs, spec: JobSpec, run: int, step: Step) -> bool:
-    """Whether Validation looks at a run after `step` updates."""
-    for stop in range(len(spec.stop_kind)):  # noqa: SIM110, as kernels have no generators
-        if spec.stop_kind[stop] == VALIDATION and is_look_of(runs, spec, run, step, stop):
-            return True
-    return False
 
 
 def waited_enough(runs: Runs, spec: JobSpec, run: int, stop: int, loss: float, is_better: bool) -> bool:
@@ -175,8 +168,8 @@ def test_of(stop: Stop) -> StopTest:
     return list(STOP_TESTS.values())[kind_of(stop)]
 
 
-IS_TESTED_AT_LOOKS = tuple(row.test is not None for row in STOP_TESTS.values())  # by kind; lanes test the others
-SMALL_STEP, VALIDATION, CYCLING, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, Cycling, "Plateau(batches=True)"))
+TESTED_AT_LOOKS = sum(1 << kind for kind, row in enumerate(STOP_TESTS.values()) if row.test is not None)  # a bit for each kind; lanes test the others
+SMALL_STEP, VALIDATION, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, "Plateau(batches=True)"))
 
 
 def _dispatch() -> Any:
@@ -190,10 +183,14 @@ def _dispatch() -> Any:
 ends_here = _dispatch()
 
 
-def decided(runs: Runs, spec: JobSpec, look: Look) -> int:
-    """1 + the number of the first stop that ends a run at a look, or UNFINISHED; all that look are tested."""
-    found = UNFINISHED
+def decided(runs: Runs, spec: JobSpec, look: Look, can_end: bool) -> tuple[int, bool]:
+    """(1 + the number of the first stop that ends a run at a look, or UNFINISHED; whether Validation looks). All
+    stops that look are tested, where the run can end.
+    """
+    found, is_validated = UNFINISHED, False
     for stop in range(len(spec.stop_kind)):
-        if is_look_of(runs, spec, look.run, look.step, stop) and ends_here(runs, spec, look, stop) and found == UNFINISHED:
-            found = stop + 1
-    return found
+        if is_look_of(runs, spec, look.run, look.step, stop):
+            is_validated |= spec.stop_kind[stop] == VALIDATION
+            if can_end and ends_here(runs, spec, look, stop) and found == UNFINISHED:
+                found = stop + 1
+    return found, is_validated

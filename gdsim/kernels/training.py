@@ -23,11 +23,9 @@ from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, BUDGET, DIVERGED, UNFINISHED, Pack
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.stop_tests import (
-    CYCLING,
     EPOCH_PLATEAU,
-    IS_TESTED_AT_LOOKS,
     SMALL_STEP,
-    is_look_of,
+    TESTED_AT_LOOKS,
     is_own_look,
     is_patience_over,
     next_look,
@@ -120,13 +118,6 @@ def fill_lanes(job: Job) -> bool:
     return False
 
 
-@noinline
-def finish_run(job: Job, lane: int, reason: int) -> None:
-    """Ends the run in a lane at its current step: takes its final snapshot and frees the lane."""
-    take_snapshot(job, lane, AT_END | (checkpoint_use(job, lane) if reason != DIVERGED else 0), reason)
-    free_lane(job, lane)
-
-
 def checkpoint_use(job: Job, lane: int) -> int:
     """AT_CHECKPOINT where a lane is at a checkpoint that is not yet recorded, or else 0."""
     checkpoint, checkpoints = job.lanes.checkpoint[lane], job.spec.checkpoints
@@ -135,29 +126,46 @@ def checkpoint_use(job: Job, lane: int) -> int:
 
 
 def handle_lane(job: Job, lane: int) -> None:
-    """Handles what a lane was flagged for in the last step, or else the event that is due.
+    """Handles what a lane was flagged for in the last step, or else the event that is due: takes a snapshot where the
+    run ends, is looked at or is at a checkpoint.
 
     It waits for an evaluation where a look may have ended its run before, and where a snapshot has no room.
     """
-    pack, spec = job.pack, job.spec
+    pack = job.pack
     monitor = pack.monitor
     if job.lanes.pending[lane] == 1 or job.snapshots.count[first_lane()] == len(attended()):
         return
     flags, step = monitor.flags[lane], np.int64(pack.step[lane])
     monitor.flags[lane] = 0
-    if flags == TARGET_REACHED:
-        meet_target(job, lane, step)
-    elif flags == GRADIENT_SMALL:
-        finish_run(job, lane, spec.gradient_stop)
-    elif flags == STEPS_SMALL:
-        finish_run(job, lane, spec.step_stop)
-    elif flags != 0:
-        finish_run(job, lane, DIVERGED)
+    is_due = flags == 0
+    if is_due:
+        reason, use = handle_due_event(job, lane, step)
     else:
-        handle_due_event(job, lane, step)
+        reason, use = handle_flags(job, lane, flags, step), 0
+    has_ended = reason != UNFINISHED
+    if has_ended:
+        use = AT_END
+    if reason != DIVERGED and (is_due or has_ended):
+        use |= checkpoint_use(job, lane)
+    if use != 0:
+        take_snapshot(job, lane, use, reason)
+    if has_ended:
+        free_lane(job, lane)
+    elif is_due:
+        set_due(job, lane)
 
 
-def meet_target(job: Job, lane: int, step: Step) -> None:
+def handle_flags(job: Job, lane: int, flags: int, step: Step) -> int:
+    """Why what a lane was flagged for ends its run, or UNFINISHED where it has met a target that is not the lowest."""
+    spec = job.spec
+    if flags == TARGET_REACHED:
+        return meet_target(job, lane, step)
+    if flags == GRADIENT_SMALL:
+        return spec.gradient_stop
+    return spec.step_stop if flags == STEPS_SMALL else DIVERGED
+
+
+def meet_target(job: Job, lane: int, step: Step) -> int:
     """Records the targets that a lane's loss has met; the lowest ends the run, or else the next one is set."""
     pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
     targets, run = spec.targets, lanes.run[lane]
@@ -166,63 +174,54 @@ def meet_target(job: Job, lane: int, step: Step) -> None:
         if targets[k] == loss:
             runs.reached[run * len(targets) + k] = step
     if loss <= targets[len(targets) - 1]:
-        finish_run(job, lane, spec.target_stop)
-    else:
-        pack.monitor.target[lane] = next_target(job, run)
-
-
-def handle_due_event(job: Job, lane: int, step: Step) -> None:
-    """Handles the event that is due at this step: a stop's test, a checkpoint, or the end of the budget."""
-    lanes, runs, spec = job.lanes, job.runs, job.spec
-    run = lanes.run[lane]
-    found = stop_without_loss(job, lane, run, step)
-    if step == spec.last:
-        save_monitor(job, lane, run)
-    if found != UNFINISHED:
-        finish_run(job, lane, found)
-    elif step == spec.last:
-        finish_run(job, lane, BUDGET)
-    else:
-        use = checkpoint_use(job, lane)
-        for stop in range(len(spec.stop_kind)):
-            kind = spec.stop_kind[stop]
-            if IS_TESTED_AT_LOOKS[kind] and is_look_of(runs, spec, run, step, stop):
-                use |= AT_LOOK
-        if use != 0:
-            take_snapshot(job, lane, use, UNFINISHED)
-        set_due(job, lane)
-
-
-def stop_without_loss(job: Job, lane: int, run: int, step: Step) -> int:
-    """1 + the number of the stop that ends a run by what its lane knows, unevaluated; or UNFINISHED.
-
-    Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs.
-    """
-    pack, lanes, runs, spec = job.pack, job.lanes, job.runs, job.spec
-    for stop in range(len(spec.stop_kind)):
-        kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
-        if kind == SMALL_STEP and spec.step_stop == 0 and is_look_of(runs, spec, run, step, stop):
-            size = math.sqrt(np.float64(value_of(pack.monitor.weight_squares[lane])))
-            if math.sqrt(np.float64(value_of(pack.monitor.step_squares[lane]))) <= tolerance * (1.0 + size):
-                return stop + 1
-        if (
-            kind == EPOCH_PLATEAU
-            and pack.monitor.samples_seen[lane] > 0
-            and is_look_of(runs, spec, run, step, stop)
-            and epoch_ends_run(job, lane, run, step, stop)
-        ):
-            return stop + 1
-        if kind == CYCLING:
-            if lanes.reference_step[lane] >= 0 and has_returned(job, lane, step, tolerance):
-                return stop + 1
-            if lanes.reference_step[lane] < 0 and is_own_look(runs, spec, run, step, stop):
-                set_reference(job, lane, step)
+        return spec.target_stop
+    pack.monitor.target[lane] = next_target(job, run)
     return UNFINISHED
 
 
-def epoch_ends_run(job: Job, lane: int, run: int, step: Step, stop: int) -> bool:
+def handle_due_event(job: Job, lane: int, step: Step) -> tuple[int, int]:
+    """Handles the event that is due at this step: a stop's test, a checkpoint, or the end of the budget.
+
+    Gives (why the run ends there, or UNFINISHED; AT_LOOK where a stop asks for its loss, or else 0).
+    """
+    runs, spec, run = job.runs, job.spec, job.lanes.run[lane]
+    found, use = UNFINISHED, 0
+    for stop in range(len(spec.stop_kind)):
+        is_own = is_own_look(runs, spec, run, step, stop)
+        is_look = is_own or step == spec.last
+        if TESTED_AT_LOOKS >> spec.stop_kind[stop] & 1:
+            use |= AT_LOOK if is_look else 0
+        elif found == UNFINISHED and ends_without_loss(job, lane, step, stop, is_own, is_look):
+            found = stop + 1
+    if step == spec.last:
+        save_monitor(job, lane, run)
+        found = found if found != UNFINISHED else BUDGET
+    return found, use
+
+
+def ends_without_loss(job: Job, lane: int, step: Step, stop: int, is_own: bool, is_look: bool) -> bool:
+    """Whether a stop ends a run by what its lane knows, unevaluated, where it looks (`is_look`), of its own (`is_own`)
+    or at the end of the budget.
+
+    Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs.
+    """
+    monitor, lanes, spec = job.pack.monitor, job.lanes, job.spec
+    kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
+    if kind == SMALL_STEP:
+        size = math.sqrt(np.float64(value_of(monitor.weight_squares[lane])))
+        return spec.step_stop == 0 and is_look and math.sqrt(np.float64(value_of(monitor.step_squares[lane]))) <= tolerance * (1.0 + size)
+    if kind == EPOCH_PLATEAU:
+        return monitor.samples_seen[lane] > 0 and is_look and epoch_ends_run(job, lane, step, stop, is_own)
+    if lanes.reference_step[lane] >= 0 and has_returned(job, lane, step, tolerance):
+        return True
+    if lanes.reference_step[lane] < 0 and is_own:
+        set_reference(job, lane, step)
+    return False
+
+
+def epoch_ends_run(job: Job, lane: int, step: Step, stop: int, is_own: bool) -> bool:
     """Records the mean loss of an epoch's batches; True if the patience of Plateau is over."""
-    monitor, runs, spec = job.pack.monitor, job.runs, job.spec
+    monitor, runs, spec, run = job.pack.monitor, job.runs, job.spec, job.lanes.run[lane]
     every, began = spec.stop_every[stop], runs.first_step[run]
     epochs = len(runs.epoch_losses) // len(runs.reason)
     mean = monitor.loss_sum[lane] / monitor.samples_seen[lane]
@@ -230,7 +229,7 @@ def epoch_ends_run(job: Job, lane: int, run: int, step: Step, stop: int) -> bool
     at = run * len(spec.stop_kind) + stop
     best, waited = runs.stop_best[at], runs.stop_waited[at]
     is_over = is_patience_over(runs, spec, run, stop, value_of(mean))
-    if is_own_look(runs, spec, run, step, stop):
+    if is_own:
         monitor.loss_sum[lane] = 0
         monitor.samples_seen[lane] = 0
     else:  # the last step's, inside an epoch: a run that goes on has looked at whole epochs alone
