@@ -60,7 +60,7 @@ def test_the_citation_is_of_this_version():
 NUMBA = {
     "numba.core": "config ir types", "numba.core.analysis": "compute_cfg_from_blocks", "numba.core.cgutils": "alloca_once alloca_once_value if_unlikely",
     "numba.core.codegen": "JITCodeLibrary", "numba.core.compiler": "CompileResult CompilerBase Flags",
-    "numba.core.compiler_lock": "global_compiler_lock", "numba.core.cpu": "CPUContext", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "lower_constant user_function",
+    "numba.core.compiler_lock": "global_compiler_lock", "numba.core.errors": "LoweringError NumbaError", "numba.core.imputils": "lower_constant user_function",
     "numba.core.lowering": "Lower", "numba.core.registry": "cpu_target", "numba.core.serialize": "dumps",
     "numba.core.typed_passes": "NativeLowering NoPythonBackend NopythonTypeInference PreLowerStripPhis",
     "numba.core.typing.templates": "AbstractTemplate AttributeTemplate ConcreteTemplate fold_arguments infer_global signature",
@@ -70,15 +70,17 @@ NUMBA = {
 # The same of numba-cuda, and of some names that it means to keep. Tried: 0.27.0 and 0.30.0 with Numba 0.65, 0.30.4
 # with 0.68; 0.24 fails with NumPy 2.4, 0.30.4 with NumPy 2.5.
 NUMBA_CUDA = {
-    "numba.cuda": "types", "numba.cuda.compiler": "compile_cuda kernel_fixup", "numba.cuda.core.compiler_lock": "global_compiler_lock",
-    "numba.cuda.core.imputils": "lower_constant", "numba.cuda.cudadrv.nvrtc": "get_supported_ccs", "numba.cuda.descriptor": "cuda_target", "numba.cuda.dispatcher": "CUDADispatcher",
+    "numba.cuda": "types", "numba.cuda.codegen": "CUDACodeLibrary", "numba.cuda.compiler": "compile_cuda kernel_fixup",
+    "numba.cuda.core.compiler_lock": "global_compiler_lock", "numba.cuda.core.imputils": "lower_constant user_function",
+    "numba.cuda.cudadrv.nvrtc": "get_arch_option get_supported_ccs", "numba.cuda.cudadrv.nvvm": "compile_ir",
+    "numba.cuda.descriptor": "cuda_target", "numba.cuda.utils": "numba_target_override",
     "numba.cuda.extending": "infer_getattr lower_getattr_generic models register_model typeof_impl",
     "numba.cuda.typing.templates": "AttributeTemplate infer_global make_intrinsic_template signature",
 }  # fmt: skip
 OTHERS = {
     "CompileResult._rebuild", "result._reduce", "sys._getframe", "ffi.lib._lock",
     "self._codegen._data_layout", "self._codegen._pass_builder",
-    "self.context.get_function(kind, signature)._imp", "iterator._getvalue", "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
+    "self.context.get_function(kind, signature)._imp", "iterator._getvalue", "pair._getvalue", "os._exit", "module._modules", "s3fs.S3FileSystem._cat_file",
 }  # fmt: skip
 NAMEDTUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 

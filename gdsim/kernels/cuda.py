@@ -142,7 +142,9 @@ def whole_training(kernels: Kernels) -> Template:
     own = {"advance_pack": _scoped(kernels.bound_steps, **calls)} | ({"report_pack": reports} if reports else {})
     advances = ScopedPart(advance_and_report if reports else advance_here, tuple(own.items()))
     evaluates = ScopedPart(evaluate_here, (("evaluate_points", _scoped(kernels.bound_evaluation, **calls)),))
-    return Template(train_packs, {"train_pack": _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)})
+    loop = _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)
+    assert loop is not None
+    return Template(train_packs, {"train_pack": loop._replace(is_seldom=True)})
 
 
 def on_packs(kernel: PackKernel) -> Template:

@@ -29,8 +29,9 @@ from gdsim.words import closest
 
 OWN = f"{pathlib.Path(__file__).parent.parent}{os.sep}"  # where the functions lie that are not the user's
 
-# How a function stands in a kernel: what is called need not go inline, as `noinline` says.
-Role = Literal["entry", "called", "inline"]
+# How a function stands in a kernel: what is called need not go inline, as `noinline` says, and of what runs seldom code is
+# to be short.
+Role = Literal["entry", "called", "inline", "seldom"]
 
 UNSET: Any = object()  # where nothing stands behind a name
 NOINLINE: set[Any] = set()
@@ -82,6 +83,7 @@ class ScopedPart(NamedTuple):
 
     function: Any
     parts: tuple[tuple[str, Any], ...]
+    is_seldom: bool = False  # whether it runs once in many steps, and all that it reaches but for such parts
 
 
 @functools.cache
@@ -169,7 +171,8 @@ def _place_text(name: str, value: Any, parts: Mapping[str, Any], scopes: Mapping
     chosen, scope = below(value, parts), scopes[id(parts)]
     if chosen is None:
         return f"{scope} {name}={value!r}"
-    return f"{scope} {name}:{scopes[id(chosen[1])]} {chosen[0].__module__}.{chosen[0].__qualname__}"
+    seldom = " seldom" if isinstance(value, ScopedPart) and value.is_seldom else ""
+    return f"{scope} {name}:{scopes[id(chosen[1])]} {chosen[0].__module__}.{chosen[0].__qualname__}{seldom}"
 
 
 def describe(template: Function, parts: Mapping[str, Any], signature: Any, title: str | None = None) -> Bound:
@@ -206,17 +209,18 @@ def outside(code: types.CodeType) -> str:
 _linked: dict[tuple[str, str], Any] = {}
 
 
-def link(bound: Bound, compiler: Callable[[Function, Role], Any], target: str = "cpu") -> Any:
+def link(bound: Bound, compiler: Callable[[Function, Role], Any], target: str = "") -> Any:
     """The template with every name that it reaches replaced by a function that `compiler` has taken.
 
     Functions below the entry are shared by all kernels of the process in which they are the same. All names
-    carry a hash of what they stand for: Numba's linker keeps the first of two functions of one name. Raises
-    TypeError as `check_parts` does.
+    carry a hash of what they stand for, and the `target`: Numba's linker keeps the first of two functions of one name.
+    Raises TypeError as `check_parts` does.
     """
 
-    def take(function: Function, parts: Mapping[str, Any]) -> Any:
+    def take(function: Function, parts: Mapping[str, Any], is_seldom: bool) -> Any:
         is_entry = function is bound.template
-        key = (target, bound.digest if is_entry else digest_of(function, parts))
+        digest, compiled_as = bound.digest if is_entry else digest_of(function, parts), f"{target}{'_seldom' if is_seldom else ''}"
+        key = (compiled_as, digest)
         if key in _linked and not is_entry:
             return _linked[key]
         if function.__code__.co_freevars:
@@ -229,17 +233,17 @@ def link(bound: Bound, compiler: Callable[[Function, Role], Any], target: str = 
         names = dict(function.__globals__)
         for name, value, _ in references(function, parts):
             deeper = below(value, parts)
-            names[name] = value if deeper is None else take(*deeper)
+            names[name] = value if deeper is None else take(*deeper, value.is_seldom if isinstance(value, ScopedPart) else is_seldom)
         copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-        copy.__qualname__ = f"{function.__qualname__}_{key[1][:16]}".replace(".", "_")
+        copy.__qualname__ = f"{function.__qualname__}_{digest[:16]}{compiled_as}".replace(".", "_")
         copy.__module__ = function.__module__
-        made = compiler(copy, "entry" if is_entry else "called" if function in NOINLINE else "inline")
+        made = compiler(copy, "entry" if is_entry else "seldom" if is_seldom else "called" if function in NOINLINE else "inline")
         if not is_entry:
             _linked[key] = made
         return made
 
     check_parts(bound.template, bound.parts)
-    return take(bound.template, bound.parts)
+    return take(bound.template, bound.parts, False)
 
 
 _kernels: dict[str, Any] = {}
@@ -325,12 +329,12 @@ def _taken(function: Function, role: Role) -> Any:
     """A function as Numba compiles it: a kernel's entry, or a part of one."""
     from numba import njit
 
-    from gdsim.lanes.pipeline import CompiledPart, EntryCompiler
+    from gdsim.lanes.pipeline import EntryCompiler, part_of
 
     options = {"error_model": "numpy", "_nrt": False, "debug": False}  # whatever NUMBA_DEBUGINFO says: parts have no lines
     if role == "entry":
         return njit(nogil=True, pipeline_class=EntryCompiler, **options)(function)
-    return CompiledPart(function, {**options, "nopython": True, "forceinline": role == "inline"})
+    return part_of(function, {**options, "nopython": True, "forceinline": role == "inline"})
 
 
 def address_of(kernel: Any) -> int:

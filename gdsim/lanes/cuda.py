@@ -19,24 +19,31 @@ from typing import Any
 
 from cuda import pathfinder
 from cuda.bindings import nvjitlink
+from llvmlite import ir
 from numba import cuda
+from numba.core.compiler import CompilerBase, Flags
 from numba.cuda import types
+from numba.cuda.codegen import CUDACodeLibrary
 from numba.cuda.compiler import compile_cuda, kernel_fixup
 from numba.cuda.core.compiler_lock import global_compiler_lock
-from numba.cuda.core.imputils import lower_constant
-from numba.cuda.cudadrv.nvrtc import get_supported_ccs
+from numba.cuda.core.imputils import lower_constant, user_function
+from numba.cuda.cudadrv.nvrtc import get_arch_option, get_supported_ccs
+from numba.cuda.cudadrv.nvvm import compile_ir
 from numba.cuda.descriptor import cuda_target
-from numba.cuda.dispatcher import CUDADispatcher
 from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
 from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
+from numba.cuda.utils import numba_target_override
 
 from gdsim.lanes import elf, warps
 from gdsim.lanes.compiler import Bound, Role, describe, link
+from gdsim.lanes.lowering import MayRaiseError, PartLower, part_context
 from gdsim.lanes.memory import register_fields
 from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS
+from gdsim.lanes.pipeline import FRONTEND, CompiledPart, PartLowering, Passes
+from gdsim.lanes.ranges import is_range_iterator, next_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Function
+from gdsim.lanes.types import Function, Kind, Node, State, Value
 from gdsim.lanes.warps import capability_text
 
 TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
@@ -65,29 +72,87 @@ def register() -> None:
                 _registered.add(rule)
 
 
+class FunctionLibrary(CUDACodeLibrary):
+    """The LLVM module of one function, for kernels to link."""
+
+    def __init__(self, codegen: Any, name: str) -> None:
+        super().__init__(codegen, name)
+        self._reload_init: set[Any] = set()  # which Numba asks libraries for
+
+
+class FunctionLower(PartLower):
+    """Lowers a function that a kernel reaches."""
+
+    def lower_expr(self, resty: Kind, expr: Node) -> Value:
+        """An expression; a range's next number without a branch, for which NVIDIA's compiler keeps no count by itself."""
+        kind = self.typeof(expr.value.name) if expr.op == "iternext" else None
+        if is_range_iterator(kind):
+            return next_of(self.context, self.builder, resty, kind, self.loadvar(expr.value.name))
+        return super().lower_expr(resty, expr)
+
+
+class FunctionLowering(PartLowering):
+    """Lowers a function that a kernel reaches, if it cannot raise."""
+
+    library, plain_lowering = FunctionLibrary, FunctionLower
+
+    def lowered_as_raising(self, state: State, plain: bool) -> Function:
+        """Raises MayRaiseError."""
+        raise MayRaiseError(state.func_id.func_qualname)
+
+
+PASSES = Passes(*FRONTEND, FunctionLowering)
+
+
+class FunctionCompiler(CompilerBase):
+    """For the functions that a kernel reaches: Numba's passes as processors' kernels have them, with numba-cuda's types of
+    calls and its forms of what is called.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """Up to LLVM's language and no further."""
+        return [PASSES]
+
+
+def shortened(module: Value) -> None:
+    """Has NVIDIA's compiler leave loops as they are written, and read words of tables where they are asked for. It would
+    read them long before, since none changes, and keep each in registers that then no step has.
+    """
+    note = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    for function in module.functions:
+        places = {block: number for number, block in enumerate(function.blocks)}
+        for block in function.blocks:
+            for instruction in block.instructions:
+                instruction.metadata.pop("invariant.load", None)
+            if any(places.get(goal, len(places)) <= places[block] for goal in block.terminator.operands):
+                loop = ir.MDValue(module, [note], name=str(len(module.metadata)))
+                loop.operands = (loop, note)  # it names itself, as LLVM tells loops apart
+                block.terminator.set_metadata("llvm.loop", loop)
+
+
 def lowered(function: Function, result: Any, arguments: Any, capability: tuple[int, int], inline: bool) -> Any:
-    """A function as numba-cuda compiles it, whatever its switches in the environment say, each sum and product
-    rounded by itself.
-    """
-    return compile_cuda(function, result, arguments, debug=False, forceinline=inline, nvvm_options={"opt": 3, "fma": 0}, cc=capability)
+    """A function as numba-cuda compiles it, whatever its switches in the environment say."""
+    return compile_cuda(function, result, arguments, debug=False, forceinline=inline, cc=capability)
 
 
-class Part(CUDADispatcher):
-    """A function that a kernel reaches, compiled for a capability where it is first called with arguments of some
-    types. It goes inline: what is called keeps its result in memory.
-    """
+def part_of(function: Function, capability: tuple[int, int], is_seldom: bool) -> CompiledPart:
+    """A function that a kernel reaches. It goes inline: what is called keeps its result in memory."""
 
-    def __init__(self, function: Function, capability: tuple[int, int]) -> None:
-        super().__init__(function, {"device": True, "forceinline": True})
-        self.capability = capability
+    def make(function: Function, arguments: Any) -> Any:
+        context, flags = cuda_target.target_context.subtarget(), Flags()
+        context.__class__ = part_context(type(context))
+        flags.error_model, flags.forceinline = "numpy", True
+        try:
+            call, result = FunctionCompiler(cuda_target.typing_context, context, None, arguments, None, flags, {}).compile_extra(function)
+        except MayRaiseError:
+            made = lowered(function, None, arguments, capability, True)
+            call, result = user_function(made.fndesc, [made.library]), made.fndesc.restype
+        (library,) = call.libs
+        if is_seldom:
+            shortened(library.modules[0])
+        return call, result
 
-    def compile_device(self, args: Any, return_type: Any = None) -> Any:
-        """The function for arguments of some types."""
-        if args not in self.overloads:
-            made = lowered(self.py_func, return_type, args, self.capability, True)
-            self.overloads[args] = made
-            made.target_context.insert_user_function(made.entry_point, made.fndesc, [made.library])
-        return self.overloads[args]
+    return CompiledPart(function, cuda_target.target_context, make)
 
 
 def compile_ptx(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:
@@ -99,16 +164,18 @@ def ptx_of(bound: Bound, capability: tuple[int, int]) -> str:
     """The PTX of a described kernel, whose signature is its arguments' types."""
 
     def compiler(function: Function, role: Role) -> Any:
-        return function if role == "entry" else Part(function, capability)
+        return function if role == "entry" else part_of(function, capability, role == "seldom")
 
     token = warps.capability.set(capability)
     try:
         with global_compiler_lock:
             check_capability(capability)
             register()
-            made = lowered(link(bound, compiler, f"cuda {capability}"), types.void, bound.signature, capability, False)
+            with numba_target_override():
+                made = lowered(link(bound, compiler, f"_sm_{capability[0]}{capability[1]}"), types.void, bound.signature, capability, False)
             kernel_fixup(made.library.get_function(made.fndesc.llvm_func_name), False)
-            return made.library.get_asm_str(cc=capability)
+            texts = map(str, dict.fromkeys(made.library.modules))  # which has those of functions once for each that calls them
+            return compile_ir(list(texts), opt=3, fma=0, arch=get_arch_option(*capability)).decode().strip("\0\n")
     finally:
         warps.capability.reset(token)
 

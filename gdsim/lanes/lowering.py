@@ -6,13 +6,13 @@ an LLVM value, and a function below a kernel's entry (a part) takes and returns 
 than half as much text for LLVM to read, to the same machine code.
 """
 
+import functools
 import operator
 from typing import Any
 
 from llvmlite import ir as llvm
 from numba.core import ir, types
 from numba.core.analysis import compute_cfg_from_blocks
-from numba.core.cpu import CPUContext
 from numba.core.errors import LoweringError, NumbaError
 from numba.core.lowering import Lower
 from numba.cpython.builtins import do_minmax
@@ -32,10 +32,16 @@ class NothingRaised:
         raise MayRaiseError(name)
 
 
-class PartContext(CPUContext):
-    """Numba's context of the processor, with the convention of parts."""
+class PartContext:
+    """The convention of parts, for a compiler's context."""
 
     call_conv: Any = NothingRaised()
+
+
+@functools.cache
+def part_context(kind: type) -> type:
+    """A compiler's context, with the convention of parts."""
+    return kind if issubclass(kind, PartContext) else type(f"Part{kind.__name__}", (PartContext, kind), {})
 
 
 class Called(types.Callable, types.Dummy):
@@ -284,7 +290,8 @@ class PartLower(FunctionLower):
     def init(self) -> None:
         """Begins with a convention of calls in which nothing is raised."""
         super().init()
-        self.context.__class__ = PartContext  # of the copy that Numba makes for this function
+        self.context.__class__ = part_context(type(self.context))  # of the copy that Numba makes for this function
+        self.context.fndesc = PartContext  # where numba-cuda looks for the convention
 
     def emit_environment_object(self) -> None:
         """A part has no use for Python's objects."""

@@ -7,6 +7,7 @@ the entry links it: a kernel compiles in a quarter of the time, to the same bits
 """
 
 import inspect
+from collections.abc import Callable
 from typing import Any, Literal
 
 from llvmlite import binding
@@ -121,6 +122,9 @@ class Lowering(NativeLowering):
 class PartLowering(Lowering):
     """Lowers a function for its callers alone: no machine code, no wrapper for Python."""
 
+    library: Any = PartLibrary
+    plain_lowering: Any = PartLower
+
     def run_pass(self, state: State) -> Literal[True]:
         """Leaves the function's description, its LLVM module in a library, and how a call of it is lowered."""
         state.flags.no_compile = state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
@@ -128,17 +132,22 @@ class PartLowering(Lowering):
         try:
             if not plain:
                 raise MayRaiseError
-            call = self._lowered(state, PartLower)
+            call = self.lowered(state, self.plain_lowering)
         except MayRaiseError:
-            call = self._lowered(state, FunctionLower if plain else Lower)
+            call = self.lowered_as_raising(state, plain)
         state["cr"] = call, state["cr"].fndesc.restype
         return True
 
-    def _lowered(self, state: State, lowering: Any) -> Any:
-        state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+    def lowered_as_raising(self, state: State, plain: bool) -> Function:
+        """How a call of a function that may raise is lowered."""
+        return self.lowered(state, FunctionLower if plain else Lower)
+
+    def lowered(self, state: State, lowering: Any) -> Function:
+        """How a call of the function is lowered, which was itself by a chosen class."""
+        state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         self.lowering_class = lowering
         super().run_pass(state)
-        made = call_of if lowering is PartLower else user_function
+        made = call_of if lowering is self.plain_lowering else user_function
         return made(state["cr"].fndesc, [state.library])
 
 
@@ -200,13 +209,16 @@ class EntryCompiler(CompilerBase):
         return [ENTRY]
 
 
+Maker = Callable[[Function, Any], tuple[Function, Any]]  # of a function and its arguments' types: (how a call is lowered, the result's type)
+
+
 class PartType(Called):
     """The type of a function that a kernel reaches: compiled where it is first called with arguments of some
-    types. Raises TypeError for a function some of whose parameters have no place.
+    types, by `make`, for a compiler's `target`. Raises TypeError for a function some of whose parameters have no place.
     """
 
-    def __init__(self, function: Function, options: dict[str, Any]) -> None:
-        self.function, self.options, self.pysig = function, options, inspect.signature(function)
+    def __init__(self, function: Function, target: Context, make: Maker) -> None:
+        self.function, self.target, self.make, self.pysig = function, target, make, inspect.signature(function)
         named = [name for name, p in self.pysig.parameters.items() if p.kind is p.KEYWORD_ONLY]
         if named:  # Numba takes the last arguments of a call for them
             raise TypeError(
@@ -228,15 +240,12 @@ class PartType(Called):
         if args in self.failed:  # asked again by Numba, where `typed` did not get through
             raise self.failed[args]
         if args not in self.made:
-            target: Any = cpu_target.target_context
-            flags = Flags()
-            cpu_target.options.parse_as_flags(flags, self.options)
             try:
-                call, result = PartCompiler(context, target, None, args, None, flags, {}).compile_extra(self.function)
+                call, result = self.make(self.function, args)
             except Exception as error:
                 self.failed[args] = error
                 raise
-            target.insert_func_defn([(call, (self, args), args)])
+            self.target.insert_func_defn([(call, (self, args), args)])
             self.made[args] = signature(result, *args).replace(pysig=self.pysig)
         return self.made[args]
 
@@ -255,5 +264,17 @@ register_model(PartType)(models.OpaqueModel)
 class CompiledPart:
     """What stands for a function in the globals of those that call it."""
 
-    def __init__(self, function: Function, options: dict[str, Any]) -> None:
-        self._numba_type_ = PartType(function, options)
+    def __init__(self, function: Function, target: Context, make: Maker) -> None:
+        self._numba_type_ = PartType(function, target, make)
+
+
+def part_of(function: Function, options: dict[str, Any]) -> CompiledPart:
+    """A function that a processor's kernel reaches, compiled with some of Numba's options."""
+    target: Any = cpu_target.target_context
+
+    def make(function: Function, args: Any) -> Any:
+        flags = Flags()
+        cpu_target.options.parse_as_flags(flags, options)
+        return PartCompiler(cpu_target.typing_context, target, None, args, None, flags, {}).compile_extra(function)
+
+    return CompiledPart(function, target, make)

@@ -44,6 +44,23 @@ def iterator_of(context: Context, builder: Builder, kind: Kind, value: Value) ->
     return iterator._getvalue()
 
 
+def next_of(context: Context, builder: Builder, result: Kind, kind: Kind, value: Value) -> Value:
+    """(The next number of a range, whether there is one). What is left is counted down even where there is none, so that
+    a loop has one way through it.
+    """
+    iterator, pair = context.make_helper(builder, kind, value), context.make_helper(builder, result)
+    count, number = builder.load(iterator.count), builder.load(iterator.iter)
+    pair.first, pair.second = number, builder.icmp_signed(">", count, llvm.Constant(count.type, 0))
+    builder.store(builder.sub(count, llvm.Constant(count.type, 1)), iterator.count)
+    builder.store(builder.add(number, iterator.step), iterator.iter)
+    return pair._getvalue()
+
+
+def is_range_iterator(kind: Kind) -> bool:
+    """Whether a type is that of what goes through a range."""
+    return isinstance(kind, types.RangeIteratorType)
+
+
 def is_range(kind: Kind) -> bool:
     """Whether a type is that of a range."""
     return isinstance(kind, types.RangeType)
