@@ -73,7 +73,7 @@ NUMBA_CUDA = {
     "numba.cuda": "types", "numba.cuda.codegen": "CUDACodeLibrary", "numba.cuda.compiler": "compile_cuda kernel_fixup",
     "numba.cuda.core.compiler_lock": "global_compiler_lock", "numba.cuda.core.imputils": "lower_constant user_function",
     "numba.cuda.cudadrv.nvrtc": "get_arch_option get_supported_ccs", "numba.cuda.cudadrv.nvvm": "compile_ir",
-    "numba.cuda.descriptor": "cuda_target", "numba.cuda.utils": "numba_target_override",
+    "numba.cuda.descriptor": "cuda_target",
     "numba.cuda.extending": "infer_getattr lower_getattr_generic models register_model typeof_impl",
     "numba.cuda.typing.templates": "AttributeTemplate infer_global make_intrinsic_template signature",
 }  # fmt: skip

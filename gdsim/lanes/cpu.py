@@ -17,10 +17,10 @@ from gdsim.lanes.emit import Code
 from gdsim.lanes.memory import register_fields
 from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS, Rule
-from gdsim.lanes.target import Target
+from gdsim.lanes.target import Compiler, Target
 from gdsim.lanes.types import Builder, Context, Value
 
-TARGET = Target(types, models, register_model, signature, Code, DualCode, lambda: cpu_target.typing_context)
+TARGET = Target(Compiler(types, models, register_model, signature, lambda: cpu_target.typing_context), Code, DualCode)
 
 
 typeof_impl.register(DualZero)(TARGET.type_of_zero)

@@ -5,9 +5,11 @@ same rules, compiled to PTX, and PTX to machine code.
 This is the one module that imports `numba.cuda` and what it is built on; neither compilation needs a GPU.
 
 Of numba-cuda's compiler two things are not said by its own functions: it contracts a * b + c unless NVVM is told
-otherwise, and its functions of kernels ask the driver which device is in use. So `lowered` and `Part` call what
+otherwise, and its functions of kernels ask the driver which device is in use. So `lowered` and `ptx_of` call what
 those call, by names that numba-cuda does not promise to keep: they are listed in tests/test_packaging.py, and
-pyproject.toml allows the versions that have been tried.
+pyproject.toml allows the versions that have been tried. What a kernel reaches below its entry goes through the passes
+of processors' kernels (`pipeline`, `inference`, `lowering`), which numba-cuda's contexts serve as Numba's do: a third
+of the time that its own passes take.
 """
 
 import functools
@@ -22,6 +24,7 @@ from cuda.bindings import nvjitlink
 from llvmlite import ir
 from numba import cuda
 from numba.core.compiler import CompilerBase, Flags
+from numba.core.compiler_lock import global_compiler_lock as processors_lock
 from numba.cuda import types
 from numba.cuda.codegen import CUDACodeLibrary
 from numba.cuda.compiler import compile_cuda, kernel_fixup
@@ -32,7 +35,6 @@ from numba.cuda.cudadrv.nvvm import compile_ir
 from numba.cuda.descriptor import cuda_target
 from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
 from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
-from numba.cuda.utils import numba_target_override
 
 from gdsim.lanes import elf, warps
 from gdsim.lanes.compiler import Bound, Role, describe, link
@@ -42,11 +44,11 @@ from gdsim.lanes.numbers import DualZero
 from gdsim.lanes.operations import OPERATIONS
 from gdsim.lanes.pipeline import FRONTEND, CompiledPart, PartLowering, Passes
 from gdsim.lanes.ranges import is_range_iterator, next_of
-from gdsim.lanes.target import Target
+from gdsim.lanes.target import Compiler, Target
 from gdsim.lanes.types import Function, Kind, Node, State, Value
 from gdsim.lanes.warps import capability_text
 
-TARGET = Target(types, models, register_model, signature, warps.WarpCode, warps.DualWarpCode, lambda: cuda_target.typing_context, by_thread=True)
+TARGET = Target(Compiler(types, models, register_model, signature, lambda: cuda_target.typing_context), warps.WarpCode, warps.DualWarpCode, by_thread=True)
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
 typeof_impl.register(DualZero)(TARGET.type_of_zero)
 lower_constant(TARGET.DualType)(TARGET.lowered_zero)
@@ -131,7 +133,7 @@ def shortened(module: Value) -> None:
 
 
 def lowered(function: Function, result: Any, arguments: Any, capability: tuple[int, int], inline: bool) -> Any:
-    """A function as numba-cuda compiles it, whatever its switches in the environment say."""
+    """A function as numba-cuda compiles it: an entry, or what may raise in Python, whatever switches the environment has."""
     return compile_cuda(function, result, arguments, debug=False, forceinline=inline, cc=capability)
 
 
@@ -171,7 +173,7 @@ def ptx_of(bound: Bound, capability: tuple[int, int]) -> str:
         with global_compiler_lock:
             check_capability(capability)
             register()
-            with numba_target_override():
+            with processors_lock:
                 made = lowered(link(bound, compiler, f"_sm_{capability[0]}{capability[1]}"), types.void, bound.signature, capability, False)
             kernel_fixup(made.library.get_function(made.fndesc.llvm_func_name), False)
             texts = map(str, dict.fromkeys(made.library.modules))  # which has those of functions once for each that calls them

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -12,97 +12,126 @@ from gdsim.lanes.numbers import DualZero, Number
 from gdsim.lanes.types import Builder, Context, Function, Kind, Value
 
 
+class Compiler(NamedTuple):
+    """What a compiler makes types of, and is asked for types by."""
+
+    types: Any
+    models: Any  # of how values of its types are held
+    register_model: Any
+    signature: Any
+    typing: Callable[[], Any]  # what it finds the types of calls by
+
+
+def number_type(compiler: Compiler) -> Any:
+    """The type of numbers with tangents."""
+    types, models, register_model, *_ = compiler
+
+    class Dual(DualKind, types.Type):
+        """The type of numbers of type `value`, each with `count` tangents."""
+
+        def __init__(self, value: Kind, count: int) -> None:
+            self.value, self.count, self.bitwidth = value, count, value.bitwidth
+            types.Type.__init__(self, name=f"Dual({value} and {count})")
+
+    class DualModel(models.StructModel):
+        """A value, then its tangents."""
+
+        def __init__(self, manager: Any, kind: Kind) -> None:
+            super().__init__(manager, kind, [(f"part{k}", kind.value) for k in range(1 + kind.count)])
+
+    register_model(Dual)(DualModel)
+    return Dual
+
+
+def lane_types(compiler: Compiler, by_thread: bool) -> tuple[Any, Any]:
+    """The types of lanes and of masks."""
+    types, models, register_model, *_ = compiler
+
+    class Lane(LaneKind, types.Type):
+        """The type of `width` numbers of type `dtype` side by side."""
+
+        def __init__(self, dtype: Kind, width: int) -> None:
+            self.dtype, self.width, self.held = dtype, width, 1 if by_thread else width
+            types.Type.__init__(self, name=f"Lane({dtype} x {width})")
+
+    class Mask(MaskKind, types.Type):
+        """The type of `width` truth values side by side."""
+
+        def __init__(self, width: int) -> None:
+            self.width, self.held = width, 1 if by_thread else width
+            types.Type.__init__(self, name=f"Mask({width})")
+
+    class VectorModel(models.PrimitiveModel):
+        """A lane or a mask is held as one LLVM vector; of width 1, as one number."""
+
+        def __init__(self, manager: Any, kind: Kind) -> None:
+            super().__init__(manager, kind, llvm_type(kind))
+
+    class DualLaneModel(models.StructModel):
+        """A lane of values, then lanes of tangents."""
+
+        def __init__(self, manager: Any, kind: Kind) -> None:
+            plain = lanes(kind.dtype.value, kind.width)
+            super().__init__(manager, kind, [(f"part{k}", plain) for k in range(1 + kind.dtype.count)])
+
+    register_model(Lane)(lambda manager, kind: (DualLaneModel if is_dual(kind) else VectorModel)(manager, kind))
+    register_model(Mask)(VectorModel)
+    lanes = functools.cache(Lane)
+    return lanes, functools.cache(Mask)
+
+
+def memory_types(compiler: Compiler) -> tuple[Any, Any]:
+    """The types of memory and of views of job tables."""
+    types, models, register_model, *_ = compiler
+
+    class Memory(MemoryKind, types.Type):
+        """The type of numbers of type `dtype` one after the other: an address and a length."""
+
+        def __init__(self, dtype: Kind) -> None:
+            self.dtype = dtype
+            types.Type.__init__(self, name=f"Memory({dtype})")
+
+    class MemoryModel(models.StructModel):
+        """An address and a length; of dual numbers those of the values."""
+
+        def __init__(self, manager: Any, kind: Kind) -> None:
+            element = kind.dtype.value if is_dual(kind) else kind.dtype
+            super().__init__(manager, kind, [("data", types.CPointer(element)), ("size", types.int64)])
+
+    class View(ViewKind, types.Type):
+        """The type of a part of a job's table: an address."""
+
+        def __init__(self, layout: int) -> None:
+            self.layout = layout
+            types.Type.__init__(self, name=f"View({layout})")
+
+    class ViewModel(models.PrimitiveModel):
+        """An address, as a whole number."""
+
+        def __init__(self, manager: Any, kind: Kind) -> None:
+            super().__init__(manager, kind, ir.IntType(64))
+
+    register_model(Memory)(MemoryModel)
+    register_model(View)(ViewModel)
+    return functools.cache(Memory), functools.cache(View)
+
+
 class Target:
     """Lane and mask types made of one compiler's own types, held as LLVM vectors, and the rules of operations
     in its form.
 
-    `types`, `models`, `register_model` and `signature` are the compiler's; `code` emits its instructions, `dual_code`
-    those on numbers with tangents, and `typing` gives what the compiler finds the types of calls by. `by_thread` says that each thread holds one lane
-    of those that are worked on together, and the others' lie in the other threads of its warp.
+    `code` emits its instructions, `dual_code` those on numbers with tangents. `by_thread` says that each thread holds
+    one lane of those that are worked on together, and the others' lie in the other threads of its warp.
     """
 
-    def __init__(
-        self, types: Any, models: Any, register_model: Any, signature: Any, code: Any, dual_code: Any, typing: Callable[[], Any], by_thread: bool = False
-    ) -> None:
-        self.types, self.signature, self.typing, self.by_thread = types, signature, typing, by_thread
+    def __init__(self, compiler: Compiler, code: Any, dual_code: Any, by_thread: bool = False) -> None:
+        self.types, self.signature, self.typing = compiler.types, compiler.signature, compiler.typing
+        self.unliteral, self.by_thread = compiler.types.unliteral, by_thread
         self.code, self.dual_code = code, dual_code
-        self.unliteral = types.unliteral
-
-        class Dual(DualKind, types.Type):
-            """The type of numbers of type `value`, each with `count` tangents."""
-
-            def __init__(self, value: Kind, count: int) -> None:
-                self.value, self.count, self.bitwidth = value, count, value.bitwidth
-                types.Type.__init__(self, name=f"Dual({value} and {count})")
-
-        class DualModel(models.StructModel):
-            """A value, then its tangents."""
-
-            def __init__(self, manager: Any, kind: Kind) -> None:
-                super().__init__(manager, kind, [(f"part{k}", kind.value) for k in range(1 + kind.count)])
-
-        class Lane(LaneKind, types.Type):
-            """The type of `width` numbers of type `dtype` side by side."""
-
-            def __init__(self, dtype: Kind, width: int) -> None:
-                self.dtype, self.width, self.held = dtype, width, 1 if by_thread else width
-                types.Type.__init__(self, name=f"Lane({dtype} x {width})")
-
-        class Mask(MaskKind, types.Type):
-            """The type of `width` truth values side by side."""
-
-            def __init__(self, width: int) -> None:
-                self.width, self.held = width, 1 if by_thread else width
-                types.Type.__init__(self, name=f"Mask({width})")
-
-        class VectorModel(models.PrimitiveModel):
-            """A lane or a mask is held as one LLVM vector; of width 1, as one number."""
-
-            def __init__(self, manager: Any, kind: Kind) -> None:
-                super().__init__(manager, kind, llvm_type(kind))
-
-        class DualLaneModel(models.StructModel):
-            """A lane of values, then lanes of tangents."""
-
-            def __init__(self, manager: Any, kind: Kind) -> None:
-                plain = lanes(kind.dtype.value, kind.width)
-                super().__init__(manager, kind, [(f"part{k}", plain) for k in range(1 + kind.dtype.count)])
-
-        class Memory(MemoryKind, types.Type):
-            """The type of numbers of type `dtype` one after the other: an address and a length."""
-
-            def __init__(self, dtype: Kind) -> None:
-                self.dtype = dtype
-                types.Type.__init__(self, name=f"Memory({dtype})")
-
-        class MemoryModel(models.StructModel):
-            """An address and a length; of dual numbers those of the values."""
-
-            def __init__(self, manager: Any, kind: Kind) -> None:
-                element = kind.dtype.value if is_dual(kind) else kind.dtype
-                super().__init__(manager, kind, [("data", types.CPointer(element)), ("size", types.int64)])
-
-        class View(ViewKind, types.Type):
-            """The type of a part of a job's table: an address."""
-
-            def __init__(self, layout: int) -> None:
-                self.layout = layout
-                types.Type.__init__(self, name=f"View({layout})")
-
-        class ViewModel(models.PrimitiveModel):
-            """An address, as a whole number."""
-
-            def __init__(self, manager: Any, kind: Kind) -> None:
-                super().__init__(manager, kind, ir.IntType(64))
-
-        register_model(Memory)(MemoryModel)
-        register_model(View)(ViewModel)
-        register_model(Dual)(DualModel)
-        register_model(Lane)(lambda manager, kind: (DualLaneModel if is_dual(kind) else VectorModel)(manager, kind))
-        register_model(Mask)(VectorModel)
-        lanes = functools.cache(Lane)
-        self.Lane, self.DualType = lanes, Dual
-        self.Dual, self.Mask, self.Memory, self.View = (functools.cache(kind) for kind in (Dual, Mask, Memory, View))
+        self.DualType = number_type(compiler)
+        self.Dual = functools.cache(self.DualType)
+        self.Lane, self.Mask = lane_types(compiler, by_thread)
+        self.Memory, self.View = memory_types(compiler)
 
     def number(self, number: Number) -> Kind:
         """The type of numbers, with tangents or without."""

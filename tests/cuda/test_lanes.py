@@ -57,6 +57,22 @@ def test_an_activation_has_the_processors_bits(compiled, name):
     check(compiled, mapped, (numbers("f32", 10 * WARP), np.zeros(10 * WARP, np.float32)), function=ACTIVATIONS[name].value)
 
 
+PLACES = (64, 0, 32)
+
+
+def place_of(k):
+    return PLACES[k]
+
+
+def exchanged(a, out):
+    for k in range(3):
+        store(out, WARP * k, load(a, place_of(k), WARP))
+
+
+def test_a_function_that_may_raise_in_python_goes_into_a_kernel_too(compiled):
+    check(compiled, exchanged, (numbers("f32", 3 * WARP), np.zeros(3 * WARP, np.float32)))
+
+
 def asked(a, words, out):
     x, w = load(a, 0, 32), load(words, 0, 32)
     out[0] = 1 if any(x > 1.0) else 0
