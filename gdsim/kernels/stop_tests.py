@@ -36,7 +36,7 @@ def cycle_end(first: int, factor: int, step: Step) -> Step:
     return end
 
 
-def looks_of(runs: Runs, spec: JobSpec, run: int, stop: int) -> tuple[Step, int]:
+def looks_of(runs: Runs, spec: JobSpec, run: int, stop: int) -> tuple[int, int]:
     """(The step at which a stop first looks at a run, or 0 if it has no looks of its own; by how much each stretch
     between two is longer than the last).
     """
