@@ -5,8 +5,8 @@ All of it is one block. What warps have of their own is made once on the host, i
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -55,8 +55,23 @@ class Place(NamedTuple):
     view: np.ndarray
 
 
-def _key(array: np.ndarray) -> tuple[Address, int]:
+Key: TypeAlias = tuple[Address, int]  # where an array lies on the host, and its bytes
+
+
+def key_of(array: np.ndarray) -> Key:
+    """By what an array is known."""
     return array.ctypes.data, array.nbytes
+
+
+def owners_of(arrays: Mapping[Key, np.ndarray]) -> dict[Key, Key]:
+    """Of each array the one that it is a part of, which may be itself, and is of those that `constant` makes."""
+    owners, last = dict(zip(arrays, arrays, strict=True)), (0, 0)
+    for first, size in sorted((key for key, array in arrays.items() if array.flags.c_contiguous), key=lambda key: (key[0], -key[1])):
+        if first + size > sum(last):
+            assert first >= sum(last), "arrays that overlap, neither of which is a part of the other"
+            last = first, size
+        owners[first, size] = last
+    return owners
 
 
 def arrays_of(value: Any) -> Iterator[np.ndarray]:
@@ -105,8 +120,7 @@ class Arena:
 
     def __init__(self) -> None:
         self.regions: list[Region] = []
-        self._places: dict[tuple[Address, int], Place] = {}  # by where an array of an image lies on the host, and its bytes
-        self._copied: dict[tuple[Address, int], tuple[np.ndarray, Place]] = {}  # likewise those that it was copied from, which stay
+        self._copied: dict[Key, tuple[np.ndarray, Place]] = {}  # the arrays that images were copied from, which stay, and where they lie
 
     @property
     def size(self) -> int:
@@ -115,34 +129,45 @@ class Arena:
 
     def hold(self, value: Any, copies: int = 1, memory: Callable[[int], np.ndarray] = zeros_of) -> Any:
         """A nested tuple with its arrays as they lie in the images: an array once, however often it stands there or was
-        held before, and those that are new in a region of their own, whose image `memory` gives so many bytes for.
+        held before, and a part of another one in that; those that are new in a region of their own, whose image `memory`
+        gives so many bytes for.
         """
-        new = {key: array for array in arrays_of(value) if (key := _key(array)) not in self._copied and key not in self._places}
+        new = {key: array for array in arrays_of(value) if (key := key_of(array)) not in self._copied and self._in_image(array) is None}
         if new:
             self._place(new, copies, memory)
         return with_arrays(value, lambda array: self.place_of(array).view)
 
-    def _place(self, new: dict[tuple[Address, int], np.ndarray], copies: int, memory: Callable[[int], np.ndarray]) -> None:
+    def _place(self, new: dict[Key, np.ndarray], copies: int, memory: Callable[[int], np.ndarray]) -> None:
         """Copies arrays into a region behind all others."""
-        *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in new.values()]).tolist()
-        filled = [_filled(array, offset) for array, offset in zip(new.values(), offsets, strict=True)]
-        region = Region(self.size, copies, memory(size), tuple(filter(None, filled)))
+        owners = owners_of(new)
+        whole = [key for key in new if owners[key] == key]
+        *offsets, size = np.cumsum([0] + [-(-count // LINE) * LINE for _, count in whole]).tolist()
+        begin = dict(zip(whole, offsets, strict=True))
+        filled = {key: found for key in whole if (found := _filled(new[key], begin[key]))}
+        region = Region(self.size, copies, memory(size), tuple(filled.values()))
         self.regions.append(region)
-        for (key, array), offset, lines in zip(new.items(), offsets, filled, strict=True):
+        for key, array in new.items():
+            offset = begin[owners[key]] + key[0] - owners[key][0]
             view = region.image[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
-            if lines is None:
+            if key not in filled:
                 view[...] = array
-            self._places[_key(view)] = place = Place(region, offset, view)
-            self._copied[key] = array, place
+            self._copied[key] = array, Place(region, offset, view)
 
     def forget_copied(self) -> None:
         """Lets go of the arrays that were copied into the images."""
         self._copied.clear()
 
     def place_of(self, array: np.ndarray) -> Place:
-        """Where an array lies that is held, or one of an image."""
-        key = _key(array)
-        return self._places[key] if key in self._places else self._copied[key][1]
+        """Where an array lies that is held, or one of an image, or a part of one."""
+        return self._in_image(array) or self._copied[key_of(array)][1]
+
+    def _in_image(self, array: np.ndarray) -> Place | None:
+        """Where an array of an image lies; None of others."""
+        for region in self.regions:
+            offset = array.ctypes.data - region.image.ctypes.data
+            if 0 <= offset <= region.image.nbytes - array.nbytes:
+                return Place(region, offset, array)
+        return None
 
     def in_copies(self, value: Any, region: Region, copies: np.ndarray) -> list[Any]:
         """For each row of bytes that are a copy of a region, a nested tuple that is held with the arrays of the region as they

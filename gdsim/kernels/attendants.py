@@ -11,11 +11,15 @@ of them reads what others have stored, in lanes that are not its own or in those
 alike. Between the two stands `meet`, and between what all read and what is stored there next.
 """
 
+from typing import Any
+
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Snapshots
+from gdsim.kernels.team_memory import Team
+from gdsim.lanes.masks import extract, first_of
 from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.parts import WIDTH, default_part
-from gdsim.lanes.types import Address, Count, Memory
+from gdsim.lanes.types import Address, Count, Lane, Mask, Memory
 
 
 @default_part
@@ -44,6 +48,20 @@ def meet() -> None:
 
 
 @default_part
+def own_number(value: Lane, lane: int) -> Any:
+    """The number in a lane that is attended to."""
+    return extract(value, lane)
+
+
+@default_part
+def one_of(values: Lane, left: Mask) -> Any:
+    """The number in one of the lanes that are left, of which there are some; each who attends to lanes may have
+    another.
+    """
+    return extract(values, first_of(left, 0))
+
+
+@default_part
 def claim(counts: Memory, place: int, count: int) -> int:
     """Adds to a count that all packs share, and gives what it was."""
     before = counts[place]
@@ -65,6 +83,14 @@ def run_advance(table: Address, job: Job, steps: Count) -> Count:
     if job.report != 0:
         call_kernel(job.report, table, 0)
     return done
+
+
+@default_part
+def run_worker(team: Team, worker: int, steps: Count) -> Count:
+    """Makes up to `steps` steps of a worker of every lane's team, fewer if one ends a run; gives how many updates
+    were made.
+    """
+    return call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps)
 
 
 @default_part

@@ -108,18 +108,16 @@ class Kernels:
             return kernel_of(bound, ask_children=True)
 
     @functools.cached_property
+    def _no_runs(self) -> Runs:
+        """The tables of no runs."""
+        return self.new_runs(0, Keeps(), dict.fromkeys(("checkpoint", "stop", "target", "epoch"), 0))
+
+    @functools.cached_property
     def _shape(self) -> Job:
         """A job without runs, by whose shape kernels read tables."""
         sampler = sampler_of(None, None, True, 0, self.dtype)
         spec = self.new_spec(1, [], [], [], {}, (False, False, False))
-        return self._job(
-            False,
-            self.new_runs(0, Keeps(), dict.fromkeys(("checkpoint", "stop", "target", "epoch"), 0)),
-            spec,
-            (sampler, sampler, sampler),
-            self.model(1),
-            (0, 0, 0),
-        )
+        return self._job(False, self._no_runs, spec, (sampler, sampler, sampler), self.model(1), (0, 0, 0))
 
     @functools.cached_property
     def wanted(self) -> tuple[Bound, ...]:
@@ -135,6 +133,11 @@ class Kernels:
         register = self.width if self.attendants > 1 else min(self.width, REGISTER_BYTES // self.dtype.itemsize)
         template, own = s.engine.steps(s, self.width, register)
         return self.described(template, {**self._training_parts(), **own}, self._shape, title=s.title)
+
+    @functools.cached_property
+    def bound_advance(self) -> Bound:
+        """The steps that the training kernel calls for."""
+        return self.bound_steps
 
     @functools.cached_property
     def bound_report(self) -> Bound | None:
@@ -182,10 +185,8 @@ class Kernels:
 
     @functools.cached_property
     def addresses(self) -> tuple[int, int, int]:
-        """Addresses of the kernels that the training kernel calls: steps of this rule, its reported
-        parameters, evaluation.
-        """
-        return self._address(self.bound_steps), self._address(self.bound_report), self._address(self.bound_evaluation)
+        """Addresses of the kernels that the training kernel calls: steps, reported parameters, evaluation."""
+        return self._address(self.bound_advance), self._address(self.bound_report), self._address(self.bound_evaluation)
 
     @functools.cached_property
     def _train(self) -> Any:
@@ -314,11 +315,11 @@ class Kernels:
             pack.weights if self.structure.reports_stored else self._lanes(size), self._lanes(size), runs, spec, training, *addresses,
             none, np.zeros(0, np.int64), (whole, validation), RunState(pack.weights, pack.slots, pack.carry), self._lanes(0), self.no_team(), model,
         )  # fmt: skip
-        return self.with_team(self.with_evaluations(job))
+        return self.with_tables(self.with_team(job))
 
-    def with_evaluations(self, job: Job, address: Callable[[np.ndarray], Address] = host_address) -> Job:
-        """The job with the tables of what is evaluated, in the memory in which `address` says where arrays lie; a job
-        that had them has them in the same array.
+    def with_tables(self, job: Job, address: Callable[[np.ndarray], Address] = host_address) -> Job:
+        """The job with the tables that it names, of what is evaluated, in the memory in which `address` says where arrays
+        lie; a job that had them has them in the same array.
         """
         whole, validation = job.samplers
         snapshots = job.snapshots, job.start_snapshots

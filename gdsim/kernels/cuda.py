@@ -14,10 +14,12 @@ from gdsim.kernels.engines import RUN_ON_WARP, Structure, blocks
 from gdsim.kernels.job import Job
 from gdsim.kernels.packs import PackKernel
 from gdsim.kernels.parts import advance_pack, evaluate_points, pack_kernel, report_pack, train_pack
+from gdsim.kernels.team_kernels import kernels_of_width
+from gdsim.kernels.team_memory import Team
 from gdsim.lanes.compiler import Bound, ScopedPart
 from gdsim.lanes.cubins import Compiled, cubin_of, is_kept
-from gdsim.lanes.types import Address, Count, Memory
-from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, meet_warp, warp_number
+from gdsim.lanes.types import Address, Count, Lane, Mask, Memory
+from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, meet_warp, own_number, warp_number
 
 
 def train_packs(tables: Memory, budget: Count, out: Memory) -> None:
@@ -60,6 +62,11 @@ def own_run() -> range:
     return range(1 if lane_number() == 0 else 0)
 
 
+def own_of(values: Lane, left: Mask) -> Any:
+    """The number of the thread's own lane."""
+    return own_number(values, lane_number())
+
+
 def advance_here(table: Address, job: Job, steps: Count) -> Count:
     """`run_advance` where the stored parameters are those that are reported."""
     return advance_pack(table, steps)
@@ -70,6 +77,11 @@ def advance_and_report(table: Address, job: Job, steps: Count) -> Count:
     done = advance_pack(table, steps)
     report_pack(table, 0)
     return done
+
+
+def advance_worker(team: Team, worker: int, steps: Count) -> Count:
+    """`run_worker`."""
+    return advance_pack(team.first_table + worker * team.table_bytes, steps)
 
 
 def evaluate_here(job: Job, evaluation: Address, with_gradient: int) -> None:
@@ -92,7 +104,8 @@ def keep_mode(mode: int) -> None:
 
 
 PACK_OF_WARP = {
-    "first_lane": lane_number, "attended": own_lane, "anywhere": anywhere, "claim": claim, "set_float_mode": has_one_mode, "restore_float_mode": keep_mode,
+    "first_lane": lane_number, "attended": own_lane, "own_number": own_number, "one_of": own_of, "anywhere": anywhere, "claim": claim,
+    "set_float_mode": has_one_mode, "restore_float_mode": keep_mode,
 }  # fmt: skip
 RUN_OF_WARP = {**PACK_OF_WARP, "attended": own_run, "meet": meet_warp}
 
@@ -108,7 +121,7 @@ def kernels_on_warps(structure: Structure) -> Kernels:
     """What a warp trains at a time, a pack or a run: the layouts, and the parts of kernels."""
     if structure.engine is RUN_ON_WARP:
         return Kernels(structure, 1, THREADS, RUN_OF_WARP)
-    return Kernels(structure, THREADS, THREADS, PACK_OF_WARP)
+    return kernels_of_width(structure, THREADS, THREADS, PACK_OF_WARP)
 
 
 def _scoped(bound: Bound | None, **others: Any) -> ScopedPart | None:
@@ -135,11 +148,19 @@ def stepping(kernels: Kernels) -> Template:
     return Template(advance_packs, {"advance_pack": _scoped(kernels.bound_steps, **_calls(kernels))})
 
 
+def _advancing(kernels: Kernels, calls: Mapping[str, Any]) -> ScopedPart | None:
+    """The steps of runs, or of teams with those of their workers."""
+    steps = _scoped(kernels.bound_steps, **calls)
+    if kernels.structure.team is None:
+        return steps
+    return _scoped(kernels.bound_advance, run_worker=ScopedPart(advance_worker, (("advance_pack", steps),)))
+
+
 def whole_training(kernels: Kernels) -> Template:
     """The kernel that trains packs from the starts of their runs to the ends."""
     calls = _calls(kernels)
     reports = _scoped(kernels.bound_report)
-    own = {"advance_pack": _scoped(kernels.bound_steps, **calls)} | ({"report_pack": reports} if reports else {})
+    own = {"advance_pack": _advancing(kernels, calls)} | ({"report_pack": reports} if reports else {})
     advances = ScopedPart(advance_and_report if reports else advance_here, tuple(own.items()))
     evaluates = ScopedPart(evaluate_here, (("evaluate_points", _scoped(kernels.bound_evaluation, **calls)),))
     loop = _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)

@@ -78,7 +78,7 @@ def laid_out(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_o
     called, out = arena.hold((whole(warps), whole(warps)))
     arena.hold((job.spec, job.training_sampler, job.samplers))
     arena.hold((job.lanes.pack_steps, job.lanes.lane_steps), warps)
-    table, _ = arena.hold((whole(table_of(job._replace(runs=runs)).size), job.tables), warps)
+    table, *_ = arena.hold((whole(table_of(job._replace(runs=runs)).size), job.tables, job.team.tables), warps)
     made = arena.hold(job._replace(runs=runs), warps)
     arena.forget_copied()
     return Layout(arena, made, table, called, out)
@@ -137,7 +137,7 @@ def train_job(
     """
     arena, job, stream = layout.arena, layout.job, station.stream
     base = station.memory(arena.size)
-    sent = fill(stream, layout, program.kernels.with_evaluations, base)
+    sent = fill(stream, layout, program.kernels.with_tables, base)
     stream.wait()
     del sent
     with stations.turn(check):

@@ -1,18 +1,20 @@
 """The kernels of a structure whose runs have teams, and the memory of these laid out."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.engines import Parts
+from gdsim.kernels.engines import Parts, Structure
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack, RunState
 from gdsim.kernels.team_memory import NOTED, Factors, Graph, Seed, Team, TeamKind
 from gdsim.kernels.teams import team
 from gdsim.lanes.compiler import Bound
-from gdsim.lanes.memory import table_of, view_of
+from gdsim.lanes.memory import host_address, layout_of, table_of, view_of
 from gdsim.lanes.numbers import zeros
+from gdsim.lanes.types import Address
 
 
 class TeamKernels(Kernels):
@@ -55,25 +57,22 @@ class TeamKernels(Kernels):
             "HYPERPARAMETERS": s.hyperparameters, "HYPERPARAMETER_COUNT": len(s.hyperparameters._fields), "ZERO": self.number.zero, "WIDTH": self.width,
             "SLOT_COUNT": s.slots, "CARRY_COUNT": s.carry, "SHOWS_STORED": s.reports_stored, "job_of": view_of(self._shape, ("model",)),
         }  # fmt: skip
-        return {**dict(s.step_parts), **own, **dict(self.kind.parts)}
+        return {**dict(s.step_parts), **own, **self.attending, **dict(self.kind.parts)}
 
     @functools.cached_property
-    def _team_steps(self) -> Bound:
+    def bound_advance(self) -> Bound:
+        """The steps of all workers, and what they exchange."""
         return self.described(team.advance, self._team_parts(), self._shape, title=f"the team of {self.structure.title}")
 
     @functools.cached_property
-    def _team_report(self) -> Bound:
+    def bound_report(self) -> Bound:
+        """What teams report."""
         return self.described(team.report, self._team_parts(), self._shape, title="what teams report")
 
     @functools.cached_property
     def wanted(self) -> tuple[Bound, ...]:
         """The kernels that training needs."""
-        return (*(b for b in super().wanted if b is not self.bound_report), self._team_steps, self._team_report)
-
-    @functools.cached_property
-    def addresses(self) -> tuple[int, int, int]:
-        """Addresses of the kernels that the training kernel calls."""
-        return self._address(self._team_steps), self._address(self._team_report), self._address(self.bound_evaluation)
+        return *super().wanted, self.bound_advance
 
     def with_team(self, job: Job) -> Job:
         """The job with the memory of its runs' teams, and what goes on of them as its state."""
@@ -88,9 +87,7 @@ class TeamKernels(Kernels):
         weights, slots, server = np.split(job.pack.slots, [kind.workers * size * width, kind.workers * size * (1 + s.slots) * width])
         carry, numbers = np.split(job.pack.carry, [kind.workers * s.carry * width])
         run, fresh, diverged, step, active, flags, shard = np.full(width, -1), *(word() for _ in range(6))
-        of_workers = [a.reshape(kind.workers, -1) for a in (weights, slots, carry)]
-        packs = [self._worker_pack(job.pack, k, [a[k] for a in of_workers], (step, active, flags, shard)) for k in range(kind.workers)]
-        tables = np.stack([table_of(job._replace(pack=pack)) for pack in packs])
+        tables = np.zeros((kind.workers, layout_of(job).size), np.int64)
         return Team(
             workers=kind.workers, size=size, slot_count=s.slots, carry_count=s.carry, places=job.spec.places,
             weights=weights, shown=weights if s.reports_stored else self._lanes(kind.workers * size), slots=slots, carry=carry,
@@ -98,7 +95,7 @@ class TeamKernels(Kernels):
             graph=self._graph(), factors=Factors(kind.factors.rank, np.array(kind.factors.matrices, np.int64).ravel()),
             run=run, fresh=fresh, diverged=diverged, step=step, active=active, flags=flags, shard=shard,
             seed=Seed(*job.training_sampler.seed), slowness=self.number.array(kind.slowness), awaited=kind.awaited,
-            advance=advance, tables=tables.ravel(), first_table=tables.ctypes.data, table_bytes=tables.strides[0],
+            advance=advance, tables=tables.ravel(), first_table=0, table_bytes=tables.strides[0],
         )  # fmt: skip
 
     def _graph(self) -> Graph:
@@ -106,10 +103,23 @@ class TeamKernels(Kernels):
         whole, real = (functools.partial(np.array, dtype=kind) for kind in (np.int64, self.dtype))
         return Graph(graph.matrices, whole(graph.begin), whole(graph.source), real(graph.weight), real(graph.own))
 
-    def _worker_pack(self, pack: Pack, worker: int, state: list[np.ndarray], words: tuple[np.ndarray, ...]) -> Pack:
-        """The pack as a worker's steps have it."""
-        weights, slots, carry = state
-        step, active, flags, shard = words
-        return pack._replace(
-            replica=worker, shard=shard, weights=weights, slots=slots, carry=carry, step=step, monitor=pack.monitor._replace(active=active, flags=flags)
-        )
+    def with_tables(self, job: Job, address: Callable[[np.ndarray], Address] = host_address) -> Job:
+        """Likewise with those that its workers' steps are given."""
+        whole, team = super().with_tables(job, address), job.team
+        steps = whole._replace(runs=self._no_runs._replace(taken=whole.runs.taken))  # which read nothing of runs
+        tables = np.stack([table_of(steps._replace(pack=_worker_pack(whole, k)), address) for k in range(team.workers)])
+        team.tables[:] = tables.ravel()
+        return whole._replace(team=team._replace(first_table=address(team.tables)))
+
+
+def _worker_pack(job: Job, worker: int) -> Pack:
+    """The pack as a worker's steps have it."""
+    pack, team = job.pack, job.team
+    weights, slots, carry = (a.reshape(team.workers, -1)[worker] for a in (team.weights, team.slots, team.carry))
+    monitor = pack.monitor._replace(active=team.active, flags=team.flags)
+    return pack._replace(replica=worker, shard=team.shard, weights=weights, slots=slots, carry=carry, step=team.step, monitor=monitor)
+
+
+def kernels_of_width(structure: Structure, width: int, attendants: int = 1, attending: Parts | None = None) -> Kernels:
+    """The kernels of a structure whose runs may have teams, `width` of them side by side."""
+    return (Kernels if structure.team is None else TeamKernels)(structure, width, attendants, attending)

@@ -13,10 +13,10 @@ from llvmlite import ir
 
 from gdsim.lanes.duals import DualCode
 from gdsim.lanes.emit import Code
-from gdsim.lanes.kinds import is_dual, is_float_value, is_memory, llvm_type
+from gdsim.lanes.kinds import is_dual, is_float_value, is_lane, is_memory, llvm_type
 from gdsim.lanes.operations import kernel_only, rule_of
 from gdsim.lanes.target import Target
-from gdsim.lanes.types import Kind, Memory, Value
+from gdsim.lanes.types import Kind, Lane, Memory, Value
 
 THREADS = 32  # of a warp
 VECTOR_BYTES = 16  # that a thread reads at a time at most
@@ -168,6 +168,11 @@ def lane_number() -> int:
     return kernel_only()
 
 
+def own_number(value: Lane, lane: int) -> Lane:
+    """The thread's own number of a lane, which is that of the lane that it attends to."""
+    return kernel_only(value, lane)
+
+
 def warp_number() -> int:
     """Which of the grid's warps this is."""
     return kernel_only()
@@ -191,6 +196,11 @@ def claim(counts: Memory, place: int, count: int) -> int:
 @rule_of(lane_number)
 def _(target: Target) -> Any:
     return (target.types.int64, lambda code: code.lane_number()) if target.by_thread else None
+
+
+@rule_of(own_number)
+def _(target: Target, value: Kind, lane: Kind) -> Any:
+    return (value.dtype, lambda code, v, _: v) if target.by_thread and is_lane(value) else None
 
 
 @rule_of(warp_number)

@@ -13,7 +13,7 @@ from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
-from gdsim.kernels.team_kernels import TeamKernels
+from gdsim.kernels.team_kernels import kernels_of_width
 from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached_with_parts
 from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.types import Function
@@ -171,7 +171,7 @@ def structure_with(setting: Setting, engine: Engine) -> Structure:
 @functools.lru_cache(maxsize=256)
 def kernels_of(structure: Structure, width: int) -> Kernels:
     """Structures that differ in sizes alone share compiled code, not layouts."""
-    return Kernels(structure, width) if structure.team is None else TeamKernels(structure, width)
+    return kernels_of_width(structure, width)
 
 
 def kernels_for(setting: Setting, width: int) -> Kernels:

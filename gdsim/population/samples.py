@@ -46,25 +46,25 @@ def table_for(data: Data, dtype: str, weighted: bool | None = None) -> Table:
         return _tables[key]
 
 
-def samplers_of(setting: Setting, shards: Shards | None = None, lanes: int = 1) -> tuple[Sampler, Sampler, Sampler]:
+def samplers_of(setting: Setting, shards: Shards | None = None, runs: int = 1) -> tuple[Sampler, Sampler, Sampler]:
     """(how steps draw samples, the training set and the validation set as evaluations read them).
 
     `shards` are those of the runs' workers, where these have samples of their own; of clients each of so many
-    `lanes` has room for those that are in its round.
+    `runs` has room for those that are in its round.
     """
     data, kind = setting.problem.data, np.dtype(setting.dtype)
     table = None if data is None else table_for(data, setting.dtype)
     validation = None if data is None or data.validation is None else table_for(data.validation, setting.dtype, data.sample_weight is not None)
-    training = sampler_of(table, setting.step_batch, setting.drop_last, setting.seed, kind, _sharing(setting, shards, lanes))
+    training = sampler_of(table, setting.step_batch, setting.drop_last, setting.seed, kind, _sharing(setting, shards, runs))
     return training, sampler_of(table, None, True, 0, kind), sampler_of(validation, None, True, 0, kind)
 
 
-def _sharing(setting: Setting, shards: Shards | None, lanes: int) -> Sharing:
+def _sharing(setting: Setting, shards: Shards | None, runs: int) -> Sharing:
     """How the steps of a setting's workers draw."""
     if shards is None:
         return Sharing(1 if is_alone(setting) else setting.workers)
     if setting.distribution is not None and setting.distribution.is_federated:
-        return Sharing(1, shards, keeps_short=True, rooms=lanes * setting.workers)
+        return Sharing(1, shards, keeps_short=True, rooms=runs * setting.workers)
     return Sharing(setting.workers if setting.makes_one_batch and setting.batch is not None else 1, shards)
 
 

@@ -133,7 +133,7 @@ def prepared_for(setting: Setting, kernels: Kernels, batch: Batch, earlier: Mapp
     if setting.has_shards:
         shards, row = shards_for(setting, batch.start, batch.cell, batch.values)
         runs = runs._replace(shard=np.asarray(row, np.int64))
-    return Prepared(runs, spec_of(setting, kernels), samplers_of(setting, shards, kernels.width))
+    return Prepared(runs, spec_of(setting, kernels), samplers_of(setting, shards, len(batch.number)))
 
 
 def job_for(setting: Setting, kernels: Kernels, prepared: Prepared, model: Workspace) -> Job:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.lanes.numbers import Duals
+from gdsim.kernels.arena import Key, arrays_of, key_of, owners_of, with_arrays
 
 WARP = 32
 LINE = 64
@@ -27,7 +27,7 @@ class Arena:
         room = np.zeros(size + LINE, np.uint8)
         first = -room.ctypes.data % LINE
         self.bytes, self.used = room[first : first + size], 0
-        self.held: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self.held: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
         self.base = self.bytes.ctypes.data
         self.views = {np.dtype(kind): self.bytes.view(kind) for kind in ("u1", "u2", "u4", "u8", "f4", "f8")}
         words = size // 4
@@ -38,21 +38,15 @@ class Arena:
 
     def hold(self, value: Any) -> Any:
         """A nested tuple with copies of its arrays in the arena, one of each array, however often it stands there or
-        was held before.
+        was held before; a part of another array is a part of its copy.
         """
-        if isinstance(value, tuple):
-            members = [self.hold(member) for member in value]
-            return type(value)(*members) if hasattr(value, "_fields") else tuple(members)
-        if isinstance(value, Duals):
-            return value.moved(self.hold(value.whole))
-        if not isinstance(value, np.ndarray):
-            return value
-        if not value.nbytes:
-            return self.put(value)
-        key = value.ctypes.data, value.nbytes
-        if key not in self.held:
-            self.held[key] = value, self.put(value)  # the array stays, so that none other gets its address
-        return self.held[key][1]
+        new = {key: array for array in arrays_of(value) if (key := key_of(array)) not in self.held}
+        owners = owners_of(new)
+        for key, array in sorted(new.items(), key=lambda one: owners[one[0]] != one[0]):
+            owner = owners[key]
+            there = self.put(array) if owner == key else self.held[owner][1].reshape(-1).view(np.uint8)[key[0] - owner[0] :][: key[1]]
+            self.held[key] = array, there.view(array.dtype).reshape(array.shape)  # the array stays, so that none other gets its address
+        return with_arrays(value, lambda array: self.held[key_of(array)][1])
 
     def put(self, array: np.ndarray) -> np.ndarray:
         """A copy of an array in the arena."""

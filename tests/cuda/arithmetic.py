@@ -58,6 +58,14 @@ def shifted(a: np.ndarray, count: np.ndarray, is_left: bool) -> np.ndarray:
     return a >> inside if a.dtype.kind == "i" else np.where(count < bits, a >> inside, a.dtype.type(0))
 
 
+def of_two(a: np.ndarray, b: np.ndarray, is_greatest: bool) -> np.ndarray:
+    """The greatest or the least of two floats, of a number and NaN the number; -0 lies below 0."""
+    bits = f"u{a.itemsize}"
+    zero = (a.view(bits) & b.view(bits) if is_greatest else a.view(bits) | b.view(bits)).view(a.dtype)
+    found = np.fmax(a, b) if is_greatest else np.fmin(a, b)
+    return np.where(a == b, zero, found)
+
+
 def to_whole(x: np.ndarray, kind: np.dtype) -> np.ndarray:
     """Floats cut to whole numbers: the nearest there is of those out of range, and 0 of NaN."""
     limits = np.iinfo(kind)

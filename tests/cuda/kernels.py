@@ -80,7 +80,7 @@ def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, ro
     kernels = cuda.kernels_on_warps(structure_for(setting, engine))
     prepared, arena = prepared_for(setting, kernels, batch, earlier), Arena(room, WARP * warps)
     jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
-    jobs = [kernels.with_evaluations(job) for job in jobs]
+    jobs = [kernels.with_tables(job) for job in jobs]
     tables = [arena.put(table_of(job)) for job in jobs]
     return Jobs(setting, batch, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
 
@@ -128,6 +128,8 @@ def batch_of(setting: Setting, runs: int, rates: tuple[float, ...]) -> Batch:
     """So many runs of a setting in turn with each of some learning rates."""
     declared = setting.rule.hyperparameters() | {f"schedule_{name}": value for name, value in setting.schedule.hyperparameters().items()}
     declared |= {f"penalty_{name}": getattr(setting.problem, name, 0.0) for name in ("l1", "l2")}
+    if setting.distribution is not None:
+        declared |= {f"distribution_{name}": value for name, value in setting.distribution.hyperparameters().items()}
     number = np.arange(runs)
     return Batch(number, number // len(rates), number % len(rates), [declared | {"lr": rate} for rate in rates])
 

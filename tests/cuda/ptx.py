@@ -202,7 +202,11 @@ class Instruction:
     _shl = _shr = _shift
 
     def _extreme(self) -> str:
-        return self.refuse() if self.kind[0] == "f" else self.gives(f"np.{self.parts[0]}imum({self.read(1)}, {self.read(2)})")
+        if len(self.parts) != 2:
+            self.refuse()
+        if self.kind[0] == "f":
+            return self.gives(f"of_two({self.read(1)}, {self.read(2)}, {self.parts[0] == 'max'})")
+        return self.gives(f"np.{self.parts[0]}imum({self.read(1)}, {self.read(2)})")
 
     _min = _max = _extreme
 
@@ -366,7 +370,7 @@ class Run:
         self.registers: dict[str, Any] = {
             "np": np, "parameters": words, "laneid": word % WARP, "tid_x": word % block, "ctaid_x": word // block, "ntid_x": np.full_like(word, block),
             "full": lambda x: np.broadcast_to(x, self.thread.shape), "fma32": arithmetic.fma32, "fma64": arithmetic.fma64, "device_nan": arithmetic.device_nan, "upper_half": arithmetic.upper_half,
-            "quotient": arithmetic.quotient, "shifted": arithmetic.shifted, "to_whole": arithmetic.to_whole, "load": self.load, "store": self.store,
+            "quotient": arithmetic.quotient, "of_two": arithmetic.of_two, "shifted": arithmetic.shifted, "to_whole": arithmetic.to_whole, "load": self.load, "store": self.store,
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,
             "check_aligned": self.check_aligned,
         }  # fmt: skip

@@ -105,6 +105,19 @@ def test_a_table_names_arrays_by_where_they_are_to_lie():
     assert table_of(held, lambda array: arena.address(array, 5000, 1)).tolist() == [5000 + LINE, 3, 5000, 0]
 
 
+def test_a_part_of_an_array_is_a_part_of_its_copy():
+    arena, whole = Arena(), np.arange(100.0)
+    alone, (parts, held) = arena.hold(np.zeros(3)), arena.hold(((whole[10:30], whole[30:], whole[20:25]), whole), 2)
+    assert arena.size == LINE + 2 * 4 * LINE
+    held[:] *= 2
+    assert [part.tolist() for part in parts] == [(2 * part).tolist() for part in (whole[10:30], whole[30:], whole[20:25])]
+    assert [arena.address(part, 0, 1) - arena.address(held, 0, 1) for part in (*parts, held[7:9])] == [80, 240, 160, 56]
+    assert alone.tolist() == [0, 0, 0]
+    numbers = np.arange(9.0)
+    with pytest.raises(AssertionError, match="overlap"):
+        arena.hold((numbers[:5], numbers[3:]))
+
+
 def test_numbers_with_tangents_have_these_behind_them_in_each_copy():
     number, base = Number(np.dtype("f4"), tangents=2), 2**30
     given = number.holding(np.arange(40.0), np.arange(80.0).reshape(2, 40))

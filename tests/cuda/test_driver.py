@@ -17,6 +17,7 @@ from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, 
 from gdsim.population import device_training
 from gdsim.population.device_training import SAMPLED, program_for, train_on_device, why_not
 from gdsim.population.engine_choice import full_width, structure_of
+from gdsim.population.setting import Tangent
 from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
 from tests.cuda.arena import WARP
 from tests.cuda.driver import DriverLibrary
@@ -217,8 +218,14 @@ def test_runs_go_on_from_where_they_ended(rosenbrock):
 
 @pytest.mark.parametrize(
     "chosen",
-    [CHOSEN, setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8), setting(gd.functions.Ackley(), gd.AMSGrad(), dtype="float64")],
-    ids=["Rosenbrock", "linear", "float64"],
+    [
+        CHOSEN,
+        setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8),
+        setting(gd.functions.Ackley(), gd.AMSGrad(), dtype="float64"),
+        CHOSEN._replace(tangents=(Tangent("lr", "lr"),)),
+        setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), batch=8, distribution=gd.Asynchronous(workers=3)),
+    ],
+    ids=["Rosenbrock", "linear", "float64", "tangents", "workers"],
 )
 def test_what_runs_and_warps_take_is_known_beforehand(chosen):
     needs = needs_of(*(job_of(chosen, runs) for runs in SAMPLED))

@@ -170,6 +170,10 @@ def test_arithmetic_is_rounded_to_nearest(kind):
         assert same(result_of(f"rcp.rn.{kind} {{d}}, {{0}};", (kind,), kind, a), KINDS[kind].type(1) / a)
         assert same(result_of(f"neg.{kind} {{d}}, {{0}};", (kind,), kind, a), [-x for x in a])
         assert same(result_of(f"abs.{kind} {{d}}, {{0}};", (kind,), kind, a), [abs(x) for x in a])
+        b, signed = np.where(RNG.random(WARP) < 0.3, -a, floats(kind)).astype(KINDS[kind]), lambda x: (x, math.copysign(1.0, x))
+        for name, pick in (("min", min), ("max", max)):
+            expected = [y if x != x else x if y != y else pick(x, y, key=signed) for x, y in zip(a, b, strict=True)]
+            assert same(result_of(f"{name}.{kind} {{d}}, {{0}}, {{1}};", (kind, kind), kind, a, b), expected)
         for how, truth in (("rmi", math.floor), ("rpi", math.ceil), ("rzi", math.trunc), ("rni", round)):
             expected = [x if not math.isfinite(x) else math.copysign(float(truth(float(x))), x) for x in a]
             assert same(result_of(f"cvt.{how}.{kind}.{kind} {{d}}, {{0}};", (kind,), kind, a), expected)
@@ -353,7 +357,7 @@ REFUSED = {
     "an approximate power": "ex2.approx.f32 %f1, %f2;", "an unsaid space": "ld.u64 %rd1, [%rd101];", "an unsaid space to store in": "st.u64 [%rd101], %rd1;",
     "local memory": "st.local.u64 [%rd101], %rd1;", "shared memory": "ld.shared.u64 %rd1, [%rd101];", "a call": "call.uni f, ();", "a trap": "trap;", "an exit": "exit;",
     "a barrier of the block": "bar.sync 0;", "an unknown instruction": "lop3.b32 %r1, %r2, %r3, %r4, 0x80;",
-    "floats' smaller": "min.f32 %f1, %f2, %f3;", "a predicate on an instruction": "@%p1 st.global.u64 [%rd101], %rd1;",
+    "floats' smaller, or NaN": "min.NaN.f32 %f1, %f2, %f3;", "a predicate on an instruction": "@%p1 st.global.u64 [%rd101], %rd1;",
 }  # fmt: skip
 
 

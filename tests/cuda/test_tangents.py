@@ -20,7 +20,7 @@ def trainings():
     yield "float64", setting(rosenbrock, gd.Momentum(), steps=40, record=gd.Record(state=True), dtype="float64", tangents=(Tangent("momentum", "momentum"),))
     yield "averaged", setting(gd.functions.Ackley(), gd.Averaged(gd.Nesterov()), steps=20, record=RECORD, tangents=(START,))
     yield "linear", setting(gd.LinearRegression(gd.datasets.load("diabetes")), gd.SGD(), steps=3, batch=8, tangents=(LR,))
-    yield "network", setting(XOR, gd.Momentum(), steps=6, dtype="float64", tangents=(LR, START))
+    yield "network", setting(XOR, gd.Momentum(), steps=6, tangents=(LR,))
 
 
 CASES = [pytest.param(chosen, id=name, marks=pytest.mark.full if number == 0 else pytest.mark.slow) for number, (name, chosen) in enumerate(trainings())]

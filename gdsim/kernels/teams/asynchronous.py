@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdsim.kernels.attendants import one_of, run_worker
 from gdsim.kernels.job import Job
 from gdsim.kernels.state import Pack
 from gdsim.kernels.steps import hyperparameters_of
@@ -22,8 +23,7 @@ from gdsim.kernels.teams.workers import keep_where, squared_distance
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.counts import split_count
 from gdsim.lanes.elementary import exp, log
-from gdsim.lanes.masks import any, extract, first_of
-from gdsim.lanes.memory import call_kernel
+from gdsim.lanes.masks import any
 from gdsim.lanes.operations import as_type_of, floor, load, maximum, minimum, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO
 from gdsim.lanes.philox import COMPUTE_TIME, random_words, unit_interval
@@ -97,8 +97,8 @@ def uniform_age(h: Hyperparameters, u: Lane) -> Lane:
 
 
 def next_point(team: Team, points: Lane, left: Mask) -> tuple[Count, Mask]:
-    """(where the point of the first of the lanes that are left begins in `Team.server`, the lanes that have it)."""
-    point = extract(points, first_of(left, 0))
+    """(where the point of one of the lanes that are left begins in `Team.server`, the lanes that have it)."""
+    point = one_of(points, left)
     return np.int64(point) * team.size, points == point
 
 
@@ -178,7 +178,7 @@ def step_in_turn(job: Job, steps: Count) -> None:
         store(team.active, 0, where(load(team.diverged, 0, WIDTH) != 0, active * 0, active))
         made = 0
         while made < 1:
-            made += call_kernel(team.advance, team.first_table, 1)
+            made += run_worker(team, 0, 1)
             note_divergence(team)
         count_age(team, event.age)
         end_event(job, event)

@@ -11,6 +11,7 @@ client's carry are the steps that it has left and the sum of the rates of those 
 
 import numpy as np
 
+from gdsim.kernels.attendants import attended, own_number, run_worker
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import job_of, job_training_sampler
 from gdsim.kernels.sampling import steps_of_shard
@@ -25,7 +26,6 @@ from gdsim.kernels.teams.workers import equal_share, give_all, keep_where, mean_
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.counts import joined_count, split_count
 from gdsim.lanes.masks import any, extract, smallest
-from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import as_type_of, load, splat, store, where
 from gdsim.lanes.parts import WIDTH, ZERO, restore_float_mode, set_float_mode
 from gdsim.lanes.permutation import OrderKey, order_key, permuted
@@ -80,12 +80,12 @@ def batches_of(sampler: Sampler, count: np.uint32) -> Count:
 
 def steps_of_epochs(h: Hyperparameters, lane: int, batches: Count) -> Count:
     """How many steps a client makes: passes over its samples."""
-    return np.int64(extract(h.distribution_epochs, lane)) * batches
+    return np.int64(own_number(h.distribution_epochs, lane)) * batches
 
 
 def steps_of_period(h: Hyperparameters, lane: int, batches: Count) -> Count:
     """How many steps a client makes: as many as any other."""
-    return np.int64(extract(h.distribution_period, lane))
+    return np.int64(own_number(h.distribution_period, lane))
 
 
 def choice_key(start: np.uint32, turn: np.uint32, seed: Lanes, clients: Count) -> OrderKey:
@@ -126,8 +126,8 @@ def list_rounds(starts: Memory, until: Memory, steps: Memory, sizes: tuple[Count
 def open_round(job: Job, seed: Lanes, h: Hyperparameters, lane: int) -> None:
     """Draws the clients of a lane's next round."""
     team, pack, sampler = job.team, job.pack, job.training_sampler
-    clients, numbers = np.int64(extract(h.distribution_clients, lane)), team.numbers
-    turn = extract(count_of_round(team, ROUND, load(pack.step, 0, WIDTH)), lane)
+    clients, numbers = np.int64(own_number(h.distribution_clients, lane)), team.numbers
+    turn = own_number(count_of_round(team, ROUND, load(pack.step, 0, WIDTH)), lane)
     key = choice_key(pack.start[lane], turn, seed, clients)
     worker, longest = 0, 0
     for client in range(clients):
@@ -151,7 +151,7 @@ def open_rounds(table: Address, h: Hyperparameters) -> None:
     is_open = load(team.numbers, of_round(IS_OPEN), WIDTH)
     opens = is_open == 0.0
     if any(opens):
-        for lane in range(WIDTH):
+        for lane in attended():
             if team.numbers[of_round(IS_OPEN) + lane] == 0.0:
                 open_round(job, seed, h, lane)
         keep_count(team, BEGIN, opens, load(job.pack.step, 0, WIDTH))
@@ -169,21 +169,25 @@ def wait_of_round(table: Address, h: Hyperparameters, step: Lane) -> Lane:
 
 def place_client(job: Job, worker: Count) -> None:
     """Says whose samples a worker's steps draw: its client's, from where the rounds before would have ended, had it
-    been in all of them.
+    been in all of them. Each run has rows of its own for that, one for each client of a round.
     """
     team, pack, sampler = job.team, job.pack, job.training_sampler
     shards, numbers = sampler.shards, team.numbers
     step = load(pack.step, 0, WIDTH)
     turns, begins = count_of_round(team, ROUND, step), count_of_round(team, BEGIN, step)
-    rooms = len(shards) // SHARD_NUMBERS - WIDTH * team.workers
-    for lane in range(WIDTH):
-        row = rooms + worker * WIDTH + lane
+    rooms = len(shards) // SHARD_NUMBERS - len(job.runs.reason) * team.workers
+    for lane in attended():
+        run = job.lanes.run[lane]
+        if run < 0:  # a lane that goes on for nothing draws from any
+            team.shard[lane] = 0
+            continue
+        row = rooms + run * team.workers + worker
         source = (np.int64(pack.shard[lane]) + np.int64(numbers[of_client(team, CLIENT, worker) + lane])) * SHARD_NUMBERS
         batches = batches_of(sampler, shards[source + 1])
         passes = (np.int64(numbers[of_client(team, STEPS, worker) + lane]) + batches - 1) // batches
         for number in range(3):
             shards[row * SHARD_NUMBERS + number] = shards[source + number]
-        shards[row * SHARD_NUMBERS + 3] = np.int64(extract(turns, lane)) * passes * batches - np.int64(extract(begins, lane))
+        shards[row * SHARD_NUMBERS + 3] = np.int64(own_number(turns, lane)) * passes * batches - np.int64(own_number(begins, lane))
         team.shard[lane] = row
 
 
@@ -200,7 +204,7 @@ def step_client(job: Job, worker: int, steps: Count) -> None:
         if goes_on:
             store(team.active, 0, where(steps_on & (load(team.diverged, 0, WIDTH) == 0), none + 1, none))
             count = min(steps - made, np.int64(smallest(where(steps_on, left, none + FOREVER))))
-            made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, count)
+            made += run_worker(team, worker, count)
             note_divergence(team)
 
 
@@ -256,7 +260,7 @@ def start_anchored(team: Team, opens: Mask) -> None:
 
 def start_corrected(team: Team, opens: Mask) -> None:
     """Clients know by how much their gradients are off: c - c_k."""
-    for lane in range(WIDTH):
+    for lane in attended():
         team.shard[lane] = lane
     lanes = load(team.shard, 0, WIDTH)
     for worker in range(team.workers):
@@ -327,10 +331,10 @@ def keep_control(team: Team, worker: Count, place: Count, due: Mask, value: Lane
     """Keeps a client's c_k, where each lane has another client."""
     zero = splat(ZERO, WIDTH)
     kept = where(due, zero + 1.0, zero)
-    for lane in range(WIDTH):
-        if extract(kept, lane) == 1.0:
+    for lane in attended():
+        if own_number(kept, lane) == 1.0:
             client = np.int64(team.numbers[of_client(team, CLIENT, worker) + lane])
-            team.server[((client + OF_CLIENTS) * team.size + place) * WIDTH + lane] = extract(value, lane)
+            team.server[((client + OF_CLIENTS) * team.size + place) * WIDTH + lane] = own_number(value, lane)
 
 
 def report_theta(team: Team, pack: Pack, places: Memory, noted: Memory) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gdsim.kernels.attendants import attended, run_worker
 from gdsim.kernels.job import Job
 from gdsim.kernels.parts import CARRY_COUNT, SLOT_COUNT, job_of
 from gdsim.kernels.snapshots import FOREVER
@@ -20,7 +21,6 @@ from gdsim.kernels.teams.parts import (
 )
 from gdsim.lanes.compiler import noinline
 from gdsim.lanes.masks import any, smallest
-from gdsim.lanes.memory import call_kernel
 from gdsim.lanes.operations import load, store, where
 from gdsim.lanes.parts import WIDTH, default_part
 from gdsim.lanes.tiles import load_row
@@ -33,7 +33,7 @@ def begin_runs(job: Job) -> None:
     weights and no slots, unless the run goes on from a state, which has all.
     """
     team, is_resumed = job.team, len(job.runs.begin.slots) > 0
-    for lane in range(WIDTH):
+    for lane in attended():
         team.fresh[lane] = 0
         if team.run[lane] != job.lanes.run[lane]:
             team.run[lane] = job.lanes.run[lane]
@@ -82,7 +82,7 @@ def step_worker(job: Job, worker: int, steps: Count) -> None:
     """Lets a worker make so many steps, of all lanes."""
     team, made = job.team, 0
     while made < steps:
-        made += call_kernel(team.advance, team.first_table + worker * team.table_bytes, steps - made)
+        made += run_worker(team, worker, steps - made)
         note_divergence(team)
 
 
