@@ -15,7 +15,7 @@ from gdsim.sweep.execution.places import OnDevice, Processors
 from gdsim.sweep.planning.devices import UnusableDeviceError
 from tests.cuda import gpu, gpu_worker
 from tests.cuda.test_sweeps import CUT, FILE, sweep
-from tests.faults.machinery import Cluster, shards
+from tests.faults.machinery import Cluster, shards, wait_until
 from tests.helpers import gdsim
 
 ROOT = pathlib.Path(gpu_worker.__file__).parents[2]
@@ -114,6 +114,17 @@ def test_what_no_gpu_of_a_cluster_can_train_is_one_sentence(library, tmp_path):
         library.gpus = 0
         with pytest.raises(UnfinishedError, match="a worker offers a GPU, and cannot train on it: there is no GPU 0"):
             sweep().run(out=tmp_path / "c", client=client, device="cuda", **CUT)
+
+
+@pytest.mark.full
+def test_a_worker_whose_gpu_fails_leaves_and_others_train_what_it_could_not(library, tmp_path):
+    library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)
+    sweep().run(out=tmp_path / "processors", **CUT)
+    with cluster(plain=PLAIN, gpu=WITH_GPU) as client:
+        sweep().run(out=tmp_path / "cluster", client=client, device="auto", **CUT)
+        wait_until(lambda: len(client.scheduler_info()["workers"]) == 1)
+    assert len(library.launches) > 0
+    assert shards(tmp_path / "cluster") == shards(tmp_path / "processors")
 
 
 @pytest.mark.slow

@@ -5,10 +5,12 @@ What a worker has is said by who starts it (cluster/gpu/workers.py), not found o
 that can be seen may be another's.
 """
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gdsim.devices import DeviceError, OutOfDeviceMemoryError
 from gdsim.sweep.execution.places import OnDevice, Place, Processors
 from gdsim.sweep.planning.devices import AUTO, CPU, UnusableDeviceError, usable_device
 
@@ -47,6 +49,23 @@ def place_of(device: str, lanes: int | None, reason: str) -> Place:
         if device == AUTO:
             return _processors(lanes)
         raise UnusableDeviceError(f"a worker offers a GPU, and cannot train on it: {error}") from None
+
+
+@contextlib.contextmanager
+def leaving_a_lost_gpu() -> Iterator[None]:
+    """Has this worker end where its GPU has failed in the block: it answers that process no more, which would fail at one chunk
+    after the other. Where a nanny looks after the worker, another takes its place.
+    """
+    from distributed import get_worker  # as above
+
+    try:
+        yield
+    except OutOfDeviceMemoryError:
+        raise
+    except DeviceError:
+        worker = get_worker()
+        worker.loop.add_callback(worker.close_gracefully, restart=True)
+        raise
 
 
 @functools.lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from gdsim.canonical import digest
 from gdsim.lanes.machine import gdsim_sources
 from gdsim.population.device_training import why_not
 from gdsim.store.folder import Store
-from gdsim.sweep.cluster.pools import place_of
+from gdsim.sweep.cluster.pools import leaving_a_lost_gpu, place_of
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
 from gdsim.sweep.execution.places import Place, Trainer, prepare, train_from_start
@@ -99,7 +99,8 @@ def train_chunks(folder: str, experiment: str, chunks: Sequence[Chunk], how: How
             places = {group: place_of(how.device, how.lanes, why_not(plan.groups[group].setting)) for group in {chunk.group for chunk in chunks}}
 
         def trained(chunk: Chunk) -> tuple[Receipt, Callable[[], object]]:
-            receipt, result = _trained(plan, chunk, places[chunk.group], trainer)
+            with leaving_a_lost_gpu():
+                receipt, result = _trained(plan, chunk, places[chunk.group], trainer)
             return receipt, lambda: keep(Store(folder), plan, chunk, result)
 
         return trained
