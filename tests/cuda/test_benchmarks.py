@@ -139,6 +139,21 @@ def test_without_a_device_or_a_folder_one_line_is_said(part, tmp_path, capsys):
     assert said.startswith("the NVIDIA driver finds no GPU")
 
 
+@pytest.mark.parametrize("words", [("--every", "3"), ("--every", "8192")])
+def test_a_spacing_of_inputs_that_cannot_be_is_refused(words, tmp_path, capsys):
+    assert main(["bits", "prepare", "--folder", str(tmp_path), *words]) == 2
+    assert "--every must be a power of two up to 4096" in capsys.readouterr().err
+
+
+def test_a_device_that_fails_where_nothing_can_be_measured_without_it_is_said(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rows, "ROWS", ())
+    assert main(["rows", "prepare", "--folder", str(tmp_path)]) == 0
+    library = Timed()
+    library.fails["cuLaunchKernel"] = 700
+    assert main(["rows", "run", "--folder", str(tmp_path)], library) == 1
+    assert "the device failed: CUDA_ERROR_ILLEGAL_ADDRESS in cuLaunchKernel" in capsys.readouterr().err
+
+
 def test_a_folder_of_another_tree_or_for_other_devices_is_refused(tmp_path, monkeypatch, capsys):
     writing = folder.Writing(tmp_path, "rows")
     writing.finish({"capabilities": {"7.5": {}, "8.0": {}, "8.9": {}}})

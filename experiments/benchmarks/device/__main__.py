@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.benchmarks.device import bits, rows, sums, threads
 from experiments.benchmarks.device.folder import UnpreparedError, capability_of
-from gdsim.devices import NoDeviceError
+from gdsim.devices import DeviceError, NoDeviceError
 from gdsim.sweep.planning.machine import usable_cores
 
 FOLDER = pathlib.Path("results/device")
@@ -55,11 +55,14 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def prepared(options: argparse.Namespace) -> tuple[int, str]:
-    """Prepares; the exit code, and how large the folder is."""
-    if options.part == bits.PART:
-        return 0, bits.prepare(options.folder, options.capability, options.rows, options.functions, options.every)
-    return 0, rows.prepare(options.folder, options.capability, options.rows)
+def prepared(options: argparse.Namespace) -> str:
+    """Prepares, and says how large the folder is. Raises UnpreparedError."""
+    try:
+        if options.part == bits.PART:
+            return bits.prepare(options.folder, options.capability, options.rows, options.functions, options.every)
+        return rows.prepare(options.folder, options.capability, options.rows)
+    except ValueError as error:
+        raise UnpreparedError(error) from None
 
 
 def run(options: argparse.Namespace, library: Any) -> tuple[int, str]:
@@ -74,10 +77,13 @@ def main(words: Sequence[str] | None = None, library: Any = None) -> int:
     """Does what the command line asks for; the exit code. `library` has the driver's functions."""
     options = parser().parse_args(words)
     try:
-        code, line = prepared(options) if options.action == "prepare" else run(options, library)
-    except (NoDeviceError, UnpreparedError, ValueError) as error:
+        code, line = (0, prepared(options)) if options.action == "prepare" else run(options, library)
+    except (NoDeviceError, UnpreparedError) as error:
         print(error, file=sys.stderr)
         return UNMEASURABLE
+    except DeviceError as error:
+        print(f"the device failed: {error}", file=sys.stderr)
+        return 1
     print(line)
     return code
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from experiments.benchmarks.device import report, sums
 from experiments.benchmarks.device.folder import Reading, Writing
-from experiments.benchmarks.device.launching import trained, training_kernel
+from experiments.benchmarks.device.launching import brought, training_kernel
 from gdsim.devices import Device, DeviceError
 from gdsim.kernels.engines import RUN_ON_WARP, Structure
 from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.warps import THREADS, capability_text
 from gdsim.population import Batch, train_batch
+from gdsim.population.device_training import train_on_device
 from gdsim.population.engine_choice import fits_single_run, full_width, structure_of, structure_with
 from tests.cuda.kernels import batch_of, other_bits
 from tests.cuda.settings import RATES
@@ -110,7 +111,8 @@ class Comparing:
 
     def _columns(self, name: str) -> str:
         case, truth = self.known[name], self.reading.arrays(f"case {self.facts['cases'].index(name)}")
-        return differing_columns(trained(case.row.setting, case.batch, case.structure, self.device, self._kernel(name)), truth)
+        program = brought(self.device, case.structure, self._kernel(name))
+        return differing_columns(train_on_device(case.row.setting, case.batch, program, report.say).columns, truth)
 
     def _kernel(self, name: str) -> Compiled:
         return self.reading.kernel(self.kernels[name])

@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.benchmarks.device import report
 from experiments.benchmarks.device.folder import ROOT, Reading, Writing
-from experiments.benchmarks.device.launching import TimingLibrary, launch, trained, training_kernel
+from experiments.benchmarks.device.launching import TimingLibrary, brought, launch, training_kernel
 from experiments.benchmarks.peak import CHAINS_AT_ONCE, chains
 from experiments.benchmarks.processes import answer, seconds
 from experiments.benchmarks.works import WORKS, Row, sweep_of
@@ -24,6 +24,7 @@ from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Count, Memory
 from gdsim.lanes.warps import THREADS, capability_text, warp_number
 from gdsim.population import Batch, Setting
+from gdsim.population.device_training import train_on_device
 from gdsim.population.engine_choice import for_runs, structure_on_warps
 from gdsim.sweep.experiment.cells import cells_of
 
@@ -91,11 +92,11 @@ def peak_of(device: Device, timing: TimingLibrary, compiled: Compiled, steps: in
 def measured(row: Row, device: Device, timing: TimingLibrary, compiled: Compiled) -> dict[str, Any]:
     """gdsim's figures of a row: from starts to results, and of that the seconds of kernels."""
     setting, batch = setting_of(row)
-    structure, kernels = structure_on_warps(setting), list[float]()
+    program, kernels = brought(device, structure_on_warps(setting), compiled), list[float]()
 
     def train() -> np.ndarray:
         timing.seconds()
-        columns = trained(setting, batch, structure, device, compiled)
+        columns = train_on_device(setting, batch, program, report.say).columns
         kernels.append(timing.seconds())
         return columns["final_loss"][:SHOWN]
 
