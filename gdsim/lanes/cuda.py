@@ -22,7 +22,6 @@ from typing import Any
 from cuda import pathfinder
 from cuda.bindings import nvjitlink
 from llvmlite import ir
-from numba import cuda
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_lock import global_compiler_lock as processors_lock
 from numba.cuda import types
@@ -224,8 +223,3 @@ def _build(path: str) -> str:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     note = elf.named(elf.sections(data), ".note.gnu.build-id")
     return hashlib.sha256(data if note is None else note.content).hexdigest()
-
-
-def devices() -> list[str]:
-    """The names of the GPUs that CUDA sees."""
-    return [gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name) for gpu in cuda.gpus] if cuda.is_available() else []

@@ -3,7 +3,6 @@ something is odd.
 """
 
 import importlib.metadata
-import importlib.util
 import pathlib
 import platform
 import time
@@ -12,16 +11,40 @@ from typing import Any
 
 import msgspec
 
+from gdsim.devices import DeviceInfo
 from gdsim.lanes.kernel_folder import NOTHING, Held, NoCacheError, held, is_writable, machine_folder, private_folder, remove
 from gdsim.lanes.machine import vector_bytes
+from gdsim.lanes.warps import capability_text
 from gdsim.population.engine_choice import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
+from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.known_bits import wrong_answers
+from gdsim.sweep.planning.devices import found_devices, why_not_usable, why_nothing_compiles
 from gdsim.sweep.planning.machine import usable_cores
-from gdsim.words import installs
+from gdsim.words import size_of
 
 CPU_FACTS = pathlib.Path("/proc/cpuinfo")
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A GPU of this machine, and whether it gives the known bits."""
+
+    device: str  # as `device=` takes it
+    name: str
+    capability: str
+    cuda: str  # the newest that its driver knows
+    memory_bytes: int
+    multiprocessors: int
+    unusable: str  # why it cannot train, in a sentence; "" if it can
+    self_test_seconds: float
+    wrong_bits: list[str]
+
+    def __str__(self) -> str:
+        state = self.unusable or f"bits {_sound(self.wrong_bits)} ({self.self_test_seconds:.1f} s)"
+        return (
+            f"{self.name} ({self.device}), compute capability {self.capability}, a driver for CUDA {self.cuda}, {size_of(self.memory_bytes)} of memory: {state}"
+        )
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -37,20 +60,21 @@ class Report(msgspec.Struct, frozen=True):
     other_kernels: int  # of other versions, or for other processors
     other_bytes: int
     versions: dict[str, str]
-    cuda: str
+    gpus: list[Gpu]
+    no_gpu: str  # why there is none, in a sentence
     workers: dict[str, str]  # by the address, what is wrong with a cluster's worker
     self_test_seconds: float
     wrong_bits: list[str]
     problems: list[str]
 
     def __str__(self) -> str:
-        sound = "right" if not self.wrong_bits else f"WRONG in {', '.join(self.wrong_bits)}"
         rows = {
             "processor": f"{self.processor}, vectors of {self.vector_bits} bits, {self.threads} threads, last cache {self.last_cache_bytes / 2**20:.0f} MiB",
-            "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()), "CUDA": self.cuda,
+            "versions": ", ".join(f"{k} {v}" for k, v in self.versions.items()),
             "kernel cache": self._cache(),
-            "bits": f"{sound} ({self.self_test_seconds:.1f} s)",
+            "bits": f"{_sound(self.wrong_bits)} ({self.self_test_seconds:.1f} s)",
         }  # fmt: skip
+        rows |= {f"GPU {number}": str(gpu) for number, gpu in enumerate(self.gpus)} or {"GPU": f"none: {self.no_gpu}"}
         if self.workers:
             rows["workers"] = f"{len(self.workers)}, {sum(not w for w in self.workers.values())} of them with the versions of this process"
         lines = [f"{name + ':':<14}{text}" for name, text in rows.items()]
@@ -63,16 +87,23 @@ class Report(msgspec.Struct, frozen=True):
         return f"{self.kernel_cache}, {Held(self.cached_kernels, self.cached_bytes)} of this gdsim for this processor{others}"
 
 
+def _sound(wrong_bits: list[str]) -> str:
+    return f"WRONG in {', '.join(wrong_bits)}" if wrong_bits else "right"
+
+
 def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
-    """Looks at this machine, and at the workers of a `distributed.Client` if one is given; trains three small
-    sweeps.
+    """Looks at this machine, its GPUs, and the workers of a `distributed.Client` if one is given; trains three small
+    sweeps, and some of them on each GPU.
     """
     workers = {} if client is None else workers_of(client)
     if announce is not None:
         announce("training three small sweeps whose bits are known; compiling their kernels takes some seconds the first time")
     began = time.perf_counter()
     wrong = wrong_answers()
+    seconds = time.perf_counter() - began
+    gpus, no_gpu = _gpus(announce)
     problems = [f"the bits of {name} are not the known ones: results of this machine differ from those of others" for name in wrong]
+    problems += [f"the bits of {name} on {gpu.device} are not the known ones: train on processors" for gpu in gpus for name in gpu.wrong_bits]
     folder, cached, others = None, NOTHING, NOTHING
     try:
         folder = private_folder()
@@ -87,8 +118,8 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     if client is not None and not workers:
         problems.append("the cluster has no workers")
     return Report(
-        processor_name(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, _cuda(), workers,
-        time.perf_counter() - began, wrong, problems,
+        processor_name(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, gpus, no_gpu, workers,
+        seconds, wrong, problems,
     )  # fmt: skip
 
 
@@ -126,12 +157,21 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cuda() -> str:
-    if importlib.util.find_spec("numba_cuda") is None:
-        return f"not installed ({installs('cuda')})"
-    try:
-        from gdsim.lanes.cuda import devices
+def _gpus(announce: Callable[[str], None] | None) -> tuple[list[Gpu], str]:
+    """(the GPUs of this machine, why there are none)."""
+    found, none = found_devices()
+    return [_gpu(number, device.info, announce) for number, device in enumerate(found)], none
 
-        return ", ".join(devices()) or "installed, and no GPU is seen"
-    except Exception as error:  # whatever a driver that is half there may raise
-        return f"unusable: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+
+def _gpu(number: int, info: DeviceInfo, announce: Callable[[str], None] | None) -> Gpu:
+    name, wrong, began = f"cuda:{number}", list[str](), time.perf_counter()
+    unusable = why_not_usable(info) or why_nothing_compiles()
+    if not unusable:
+        if announce is not None:
+            announce(f"training small sweeps on {info.name}; compiling their kernels takes about half a minute the first time")
+        try:
+            wrong = wrong_answers(name)
+        except (UnfinishedError, ValueError, RuntimeError) as error:
+            unusable = f"small sweeps could not be trained there: {' '.join(str(error).split())}"
+    cuda, capability = capability_text(info.driver), capability_text(info.capability)
+    return Gpu(name, info.name, capability, cuda, info.memory, info.multiprocessors, unusable, time.perf_counter() - began, wrong)

@@ -66,6 +66,16 @@ def usable_device(number: int) -> Device:
     return device
 
 
+def found_devices() -> tuple[list[Device], str]:
+    """(the GPUs that the driver sees, why there are none, in a sentence)."""
+    found: list[Device] = []
+    try:
+        while True:
+            found.append(_opened(len(found)))
+    except (NoDeviceError, DeviceError) as error:
+        return found, "" if found else str(error)
+
+
 @functools.cache
 def _opened(number: int) -> Device:
     return Device(number)

@@ -1,0 +1,127 @@
+"""The names of devices, and what is said where one cannot be used; sweeps that a GPU trains are in tests/cuda."""
+
+import json
+import sys
+
+import pytest
+
+import gdsim as gd
+from gdsim.devices import nvidia
+from gdsim.sweep import doctor
+from gdsim.sweep.planning import devices
+from gdsim.sweep.planning.devices import checked_device, why_not_usable
+from tests.cuda.driver import DriverLibrary
+from tests.helpers import gdsim
+
+NO_DRIVER = "no driver of an NVIDIA GPU is installed here"
+FILE = "problem = {type = 'booth'}\noptimizer = {type = 'sgd'}\nstarts = 2\nsteps = 5\n"
+
+
+def booth(**others):
+    return gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=2, steps=5, **others)
+
+
+def put_in(monkeypatch, **options):
+    """Gives this process GPUs on which nothing is launched."""
+    monkeypatch.setattr(nvidia, "find_driver", lambda: DriverLibrary(**options))
+    devices._opened.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    devices._opened.cache_clear()
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """A machine without a driver."""
+
+    def missing():
+        raise nvidia.NoDeviceError(NO_DRIVER)
+
+    monkeypatch.setattr(nvidia, "find_driver", missing)
+    devices._opened.cache_clear()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:", "cuda:-1", "CUDA", "", 0, None, "cuda:1.0", "cuda:0 "])
+def test_what_is_no_device_is_refused(device, tmp_path):
+    for run in (lambda: booth().run(device=device), lambda: booth().run(device=device, out=tmp_path / "out")):
+        with pytest.raises(ValueError, match=r"device must be 'cpu', 'cuda', 'cuda:1' for the second GPU and so on, or 'auto'; .* was given"):
+            run()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without")
+def test_without_a_gpu_it_is_said_in_one_line_and_auto_trains_on_processors(tmp_path):
+    with pytest.raises(ValueError, match=NO_DRIVER):
+        booth().plan(device="cuda")
+    (tmp_path / "e.toml").write_text(FILE)
+    for command in ("run", "plan"):
+        assert gdsim(command, "e.toml", "--device", "cuda", folder=tmp_path, patched=True)[::2] == (2, f"Error: e.toml: {NO_DRIVER}\n")
+    assert not (tmp_path / "results").exists()
+    assert booth().run(device="auto").equals(booth().run())
+    code, out, _ = gdsim("run", "e.toml", "--device", "auto", folder=tmp_path, patched=True)
+    assert code == 0
+    assert f"s: {NO_DRIVER}" in out
+    told = []
+    booth().run(device="auto", progress=lambda state: told.append(state.message))
+    assert any(message.startswith("trained by processors, in about") for message in told)
+
+
+@pytest.mark.usefixtures("without")
+def test_what_goes_with_no_device_is_refused(tmp_path):
+    teams = booth(distribution=gd.LocalSGD(workers=2, period=2))
+    for sweep, options, said in (
+        (teams, {}, "leave `distribution` out to train on a device"),
+        (booth(), {"lanes": 8}, "leave `lanes` out to train on a device"),
+        (booth(), {"out": tmp_path / "out", "client": "tcp://10.0.0.5:1"}, "give one of them"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            sweep.run(device="cuda", **options)
+    assert teams.plan(device="auto").device == "cpu"
+
+
+def test_a_number_beyond_the_gpus_is_refused(monkeypatch):
+    put_in(monkeypatch, gpus=2)
+    with pytest.raises(ValueError, match=r"there is no GPU 2: the driver sees GPUs 0 to 1 \(CUDA_VISIBLE_DEVICES chooses which it sees\)"):
+        booth().run(device="cuda:2")
+
+
+def test_where_nothing_compiles_for_gpus_it_is_said_what_to_install(monkeypatch):
+    put_in(monkeypatch)
+    monkeypatch.setitem(sys.modules, "gdsim.lanes.cuda", None)
+    monkeypatch.delattr("gdsim.lanes.cuda", raising=False)
+    with pytest.raises(ValueError, match=r"what compiles for GPUs is not installed .*: pip install 'numba-cuda"):
+        booth().run(device="cuda")
+    assert "what compiles for GPUs is not installed" in booth().plan(device="auto").choice.sentence
+
+
+def test_old_gpus_and_drivers_are_refused():
+    info = nvidia.Device(library=DriverLibrary()).info
+    assert why_not_usable(info) == why_not_usable(info._replace(capability=(7, 5), driver=(13, 0))) == ""
+    assert why_not_usable(info._replace(capability=(6, 1))) == "Interpreter has compute capability 6.1, and 7.5 is the lowest that kernels are compiled for"
+    assert (
+        why_not_usable(info._replace(driver=(12, 9))) == "the driver of Interpreter knows CUDA up to 12.9, and kernels need 13.0: install driver 580 or newer"
+    )
+
+
+def test_the_doctor_says_what_is_missing_of_each_gpu(monkeypatch, tmp_path):
+    put_in(monkeypatch, gpus=2)
+    monkeypatch.setattr(devices, "LOWEST_CUDA", (99, 0))
+    monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
+    code, out, _ = gdsim("doctor", "--json", folder=tmp_path, patched=True)
+    found = json.loads(out)
+    assert code == 0
+    assert [gpu["device"] for gpu in found["gpus"]] == ["cuda:0", "cuda:1"]
+    assert {gpu["unusable"] for gpu in found["gpus"]} == {"the driver of Interpreter knows CUDA up to 13.1, and kernels need 99.0: install driver 580 or newer"}
+
+
+@pytest.mark.usefixtures("without")
+def test_the_doctor_says_why_there_is_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
+    assert f"GPU:          none: {NO_DRIVER}\n" in gdsim("doctor", folder=tmp_path, patched=True)[1]
+
+
+def test_names_of_devices():
+    assert [checked_device(name) for name in ("cpu", "cuda", "cuda:12", "auto")] == ["cpu", "cuda", "cuda:12", "auto"]
