@@ -48,7 +48,7 @@ FOLLOWERS = {
 }
 DOES = {do: follower for do, follower in FOLLOWERS.items() if follower.name in HOMES}
 # What the caller says of a call by himself, and the file does not.
-GIVEN = ("problem", "parameters", "center", "trajectory", "a", "b", "out", "client", "threads", "progress")
+GIVEN = ("problem", "parameters", "center", "trajectory", "a", "b", "out", "client", "threads", "progress", "device")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 TAKEN = ("convergence", "data", "failed", "heartbeat", "log", "pieces", "quarantine", "shards")  # by the folder of the sweep and its figure
 DOTS_PER_INCH = 130

@@ -40,6 +40,7 @@ def density(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> "xarray.Dataset":
     """The density of the eigenvalues of the second derivatives at parameters[run, parameter], by stochastic
     Lanczos quadrature (Ubaru, Chen and Saad 2017).
@@ -51,7 +52,7 @@ def density(
     `attrs["deviation"]` has. The outermost eigenvalues themselves are those of `eigenvalues(k=...)`.
 
     Returns a Dataset with `density[run, value]`, which integrates to 1, and `density_standard_error`, over
-    values that all runs share. `out`, `client`, `threads` and `progress` are those of `Sweep.run`, as of
+    values that all runs share. `out`, `client`, `threads`, `progress` and `device` are those of
     `eigenvalues`. Where the matrix is not finite it is NaN. Raises ValueError for fewer than two
     probes or steps.
 
@@ -65,7 +66,7 @@ def density(
         "probes": checked_whole(probes, "probes", 2), "steps": checked_whole(steps, "steps", 2), "smoothing": checked_one(smoothing, "smoothing", SMOOTHINGS),
         "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype,
     }  # fmt: skip
-    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
+    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress, "device": device}
 
     def operations(one: Problem) -> float:
         return 2.2 * min(probes, one.parameter_count) * min(steps, one.parameter_count) * gradient_operations(one)

@@ -4,11 +4,9 @@ from typing import TYPE_CHECKING
 
 from gdsim import population
 from gdsim.axes import checked_seed
-from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.planning.machine import cores_for
-from gdsim.sweep.points import at_points
+from gdsim.sweep.points import at_points, workplace
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ def sharpness(
     variable: str = "parameters",
     dtype: str | None = "float64",
     threads: int | None = None,
+    device: str = "cpu",
 ) -> "xarray.Dataset":
     """How sharp the loss f is at parameters w[run, parameter], with the gradient g and second derivatives H.
 
@@ -44,7 +43,7 @@ def sharpness(
     (Dinh et al. 2017): they compare points of one scale alone. Each variable's `attrs["invariant_to"]` says
     what leaves it as it is. Means over `probes` random vectors, the same at all points, have their
     `..._standard_error`; traces of no more parameters than probes are exact. `problem`, `parameters`,
-    `variable` and `threads` are those of `hessian_product`. Raises ValueError.
+    `variable`, `threads` and `device` are those of `hessian_product`. Raises ValueError.
 
     >>> import gdsim as gd
     >>> found = sharpness(gd.Quadratic([[3.0, 0.0], [0.0, 1.0]]), [2.0, 1.0])
@@ -58,6 +57,6 @@ def sharpness(
         "probes": probes,
         "seed": checked_seed(seed),
         "dtype": dtype,
-        "place": Workplace(cores_for(threads)),
+        "place": workplace(threads, device),
     }
     return at_points(problem, parameters, variable, "sharpness", population.sharpness, options)

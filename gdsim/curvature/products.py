@@ -8,12 +8,10 @@ import numpy as np
 
 from gdsim import population
 from gdsim.data.arrays import plain
-from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.planning.machine import cores_for
-from gdsim.sweep.points import at_points, is_result, of_result
+from gdsim.sweep.points import at_points, is_result, of_result, workplace
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ def hessian_product(
     variable: str = "parameters",
     dtype: str | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> "np.ndarray | xarray.DataArray":
     """[run, vector, parameter]: the products H v of second derivatives at parameters[run, parameter] with
     vectors[vector, parameter], the same for all runs, or [run, vector, parameter].
@@ -38,7 +37,8 @@ def hessian_product(
     Jacobian of the last layer's sums and H_out the second derivatives of the losses by them, with the same
     penalty. It is exact (Pearlmutter 1994), and costs about two gradients a vector, less of several vectors
     at one point. At a kink an activation has the slope that its gradient has there. Computed in `dtype`, the
-    parameters' own if not given, by `threads` of this machine, as many as it has cores if not given.
+    parameters' own if not given, by `threads` of this machine, as many as it has cores if not given, or with
+    `device="cuda"`, `"cuda:1"` by one of its GPUs, to the same bits.
 
     One vector of parameters, or one vector [parameter], gives a product without that dimension.
     `hessian_product(result, vectors)` takes a result in place of problem and parameters, each run with its
@@ -50,7 +50,7 @@ def hessian_product(
     >>> hessian_product(gd.Quadratic([[2.0, 1.0], [1.0, 3.0]]), [5.0, 7.0], [1.0, 0.0]).tolist()
     [2.0, 1.0]
     """
-    place = Workplace(cores_for(threads))
+    place = workplace(threads, device)
     if not is_result(problem):
         check_problem(problem, "hessian_product")
         if vectors is None:
@@ -75,15 +75,17 @@ def hessian(
     variable: str = "parameters",
     dtype: str | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> "xarray.Dataset":
     """The whole matrix of second derivatives at parameters[run, parameter], symmetric to the last bit.
 
     The arguments are those of `hessian_product`. Returns a Dataset with `hessian[run, row, column]`; of one
     vector without `run`; of a DataArray or a result with its coordinates, smaller problems padded with NaN.
-    Raises ValueError where the matrices of all runs would take more than 4 GiB.
+    Raises ValueError where the matrices of all runs would take more than 4 GiB,
+    and of networks, whose whole matrices processors alone make, on a GPU.
 
     >>> import gdsim as gd
     >>> hessian(gd.functions.Rosenbrock(), [1.0, 1.0]).hessian.values.tolist()
     [[802.0, -400.0], [-400.0, 200.0]]
     """
-    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype, "place": Workplace(cores_for(threads))})
+    return at_points(problem, parameters, variable, "hessian", population.hessian, {"matrix": matrix, "dtype": dtype, "place": workplace(threads, device)})

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 from gdsim import population
 from gdsim.axes import checked_seed, checked_truth, checked_whole
 from gdsim.population.eigenvalues import MOST_PRODUCTS, check_eigenvalues
-from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.questions.points import ask_at_points, call_at_points, gradient_operations
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
-from gdsim.sweep.planning.machine import cores_for
-from gdsim.sweep.points import at_points
+from gdsim.sweep.points import at_points, workplace
 from gdsim.sweep.results.reading import Result
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ def eigenvalues(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> "xarray.Dataset":
     """The eigenvalues of the second derivatives at parameters[run, parameter], descending: all of them, or `k`
     at the end `which`.
@@ -46,7 +45,8 @@ def eigenvalues(
     block Lanczos with full reorthogonalisation (Golub and Underwood 1977), of up to 200 vectors in blocks of
     four: an eigenvalue is found as often as it is one, up to four times. `which`: "largest", "smallest", or
     "both", `k` of each. `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the answer
-    is kept in a folder, which the same call goes on with and `gd.open` opens.
+    is kept in a folder, which the same call goes on with and `gd.open` opens. `device` is that of
+    `hessian_product`; whole matrices of networks are made by processors alone.
 
     Returns a Dataset with `eigenvalue[run, eigen]`, and with `vectors` `eigenvector[run, eigen, parameter]`;
     with `k` also `residual[run, eigen]`, |H v - lambda v| over the largest |lambda|, and `converged[run]`,
@@ -59,7 +59,7 @@ def eigenvalues(
     """
     count = None if k is None else checked_whole(k, "k")
     options: dict[str, Any] = {"k": count, "which": which, "matrix": matrix, "vectors": checked_truth(vectors, "vectors"), "dtype": dtype}
-    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress}
+    where: Any = {"out": out, "client": client, "threads": threads, "progress": progress, "device": device}
     check = lambda one: check_eigenvalues(one, count, which, matrix)  # noqa: E731
     return ask_at_points(EIGENVALUES, problem, parameters, options, variable=variable, operations=functools.partial(_operations, count), check=check, **where)
 
@@ -85,10 +85,11 @@ def trace(
     variable: str = "parameters",
     dtype: str | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> "xarray.Dataset":
     """The trace of the second derivatives at parameters[run, parameter], by products with random vectors.
 
-    `problem`, `parameters`, `matrix`, `variable`, `dtype` and `threads` are those of `hessian_product`.
+    `problem`, `parameters`, `matrix`, `variable`, `dtype`, `threads` and `device` are those of `hessian_product`.
     Hutchinson's estimate (1989): the mean of v' H v over `probes` vectors of random signs, the same at all
     points; with as many probes as parameters the sum of the diagonal itself.
 
@@ -99,5 +100,5 @@ def trace(
     >>> float(trace(gd.Quadratic([[2.0, 1.0], [1.0, 2.0]]), [0.0, 0.0]).trace)
     4.0
     """
-    options: dict[str, Any] = {"probes": probes, "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype, "place": Workplace(cores_for(threads))}
+    options: dict[str, Any] = {"probes": probes, "seed": checked_seed(seed), "matrix": matrix, "dtype": dtype, "place": workplace(threads, device)}
     return at_points(problem, parameters, variable, "trace", population.trace, options)

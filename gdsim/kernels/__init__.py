@@ -10,8 +10,9 @@ their addresses, `advance`, which makes steps of all lanes until an event is due
 `evaluation.evaluate`, and, where reported parameters are not the stored ones, as of averages,
 `steps.report_all`. What steps of a network have in common, whatever the rule, are `blocks.batches`, one for
 all networks of a kind of shuffle, and `blocks.passes`, which evaluations call too. Others are called from the
-host alone: `engines.network.predict`, and those that list samples, count values (`summary`) and find first
-hits (`hits`).
+host alone, of a pack each (`packs`): evaluation at given points, `engines.network.predict`, gradients, products
+with second derivatives (`curvature`, `lanczos`), losses on planes (`affine`); and those that list samples, count
+values (`summary`) and find first hits (`hits`).
 
 **The life of a run**: its initial point is evaluated with a pack of others (`snapshots.queue_starts`), which
 may end it there; `training.load_run` puts it into a free lane; steps are made until its next event
@@ -41,8 +42,9 @@ values and tangents apart; and what is recorded of tangents themselves (`recorde
 how a run goes on, its stops, bounds and flags, looks at values (`lanes.tangents.value_of`).
 
 **On CUDA** (`cuda`) a pack is a warp, each of whose threads holds and attends to a lane: the loop, with all that it
-calls, is one kernel of the same functions. It compiles without a device, and tests run what comes of it,
-instruction by instruction (`tests/cuda`); no driver launches it yet.
+calls, is one kernel of the same functions, and so is each kernel of a pack. They compile without a device, and
+tests run what comes of it, instruction by instruction (`tests/cuda`). `cuda_driver` has a device train a job, and
+`cuda_packs` work through packs.
 
 **Parts** are declared in `parts` of each room, and chosen in `cpu` and by the engine. All engines
 need the rule's (`rules.parts`), the schedule's (`schedules.parts`), `penalized`, the sampler's (`draw_key`,

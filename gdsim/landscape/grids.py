@@ -31,6 +31,7 @@ class Where(NamedTuple):
     client: object
     threads: int | None
     progress: Wish
+    device: str = "cpu"
 
 
 class Grids(NamedTuple):
@@ -108,6 +109,8 @@ def ask_of_grids(
     kept are asked for, or they follow from what is `asked`, the runs and `about`.
     """
     check_room(grids.items)
+    if where.device != "cpu" and any(p.family == "module" for p in grids.problems):
+        raise ValueError("a TorchProblem is evaluated where PyTorch has its module: leave device out")
     points, arrays = as_arrays(given)
     laid = {"directions": grids.directions, **{AXIS + name: values for name, values in axes.items()}, **kept}
     arrays |= {"parameters": grids.origins, "place": grids.place, **laid}

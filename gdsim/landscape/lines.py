@@ -34,6 +34,7 @@ def line(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> Dataset:
     """The scores at (1 - alpha) a + alpha b, at `points` values of alpha from the first to the last.
 
@@ -46,7 +47,7 @@ def line(
     gradient's norm, which costs several times as much, and `distance[run]`, the length of b - a; of two vectors
     without `run`, of DataArrays with their coordinates. Computed in `dtype`, the parameters' own if not given.
     `out`, `client`, `threads` and `progress` are those of `Sweep.run`: with `out` the answer is kept in a folder,
-    which the same call goes on with and `gd.open` opens. Raises ValueError for two equal points, and for
+    which the same call goes on with and `gd.open` opens. `device` is that of `gd.evaluate`. Raises ValueError for two equal points, and for
     parameters that do not fit the problem.
 
     >>> import gdsim as gd
@@ -66,7 +67,7 @@ def line(
     whole, way = paired(begins, ends)
     kind = dtype or ("float64" if begins.is_double or ends.is_double else "float32")
     grids = Grids(whole.problems, whole.place, np.broadcast_to(begins.rows, way.shape), way[:, None], coordinates_of([values]), gradient_norm, kind)
-    return ask_of_grids(LINE, grids, whole.given, {"alpha": values}, Where(out, client, threads, progress), {}, {})
+    return ask_of_grids(LINE, grids, whole.given, {"alpha": values}, Where(out, client, threads, progress, device), {}, {})
 
 
 def _of_result(given: Result, dtype: str | None) -> tuple[Centres, Centres]:

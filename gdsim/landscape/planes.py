@@ -11,12 +11,11 @@ from gdsim.landscape.axes import given_directions, random_directions
 from gdsim.landscape.grids import Grids, Where, ask_of_grids, check_room, coordinates_of, scores_in, work
 from gdsim.landscape.inputs import POSITIVE, Centres, spaced
 from gdsim.landscape.spans import span_for
-from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.questions import Call, Question, end_of_checks
 from gdsim.statistics import ArrayLike
 from gdsim.sweep.execution.display import Wish
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.points import workplace
 from gdsim.sweep.results.reading import Dataset, Result
 from gdsim.variables import VARIABLES
 from gdsim.words import given
@@ -43,6 +42,7 @@ def plane(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> Dataset:
     """The scores at center + x d_1 + y d_2, on a grid of `points` by `points` values of x and y from -span to
     span.
@@ -57,8 +57,8 @@ def plane(
 
     Returns a Dataset with `loss[run, y, x]` and the other scores that `gd.landscape.line` has,
     `direction[run, axis, parameter]` and `center[run, parameter]`; of one vector without `run`, of a DataArray
-    with its coordinates. `gradient_norm`, `dtype`, `out`, `client`, `threads` and `progress` are those of
-    `line`. Raises ValueError for an even number of points, of which none is the centre, and for directions
+    with its coordinates. `gradient_norm`, `dtype`, `out`, `client`, `threads`, `progress` and `device` are
+    those of `line`. Raises ValueError for an even number of points, of which none is the centre, and for directions
     that are 0 or parallel.
 
     >>> import gdsim as gd
@@ -82,10 +82,10 @@ def plane(
     check_room(len(centres.rows) * count**2)
     if reach is None:
         end_of_checks()
-        reach = span_for(grids, Workplace(threads or usable_cores()))
+        reach = span_for(grids, workplace(threads, device))
     values = spaced(-reach, reach, count)
     grids = grids._replace(coordinates=coordinates_of([values, values]))
-    place, about, asked = Where(out, client, threads, progress), {**about, "span": reach}, {} if directions is None else None
+    place, about, asked = Where(out, client, threads, progress, device), {**about, "span": reach}, {} if directions is None else None
     return ask_of_grids(PLANE, grids, centres.given, {"x": values, "y": values}, place, about, {}, asked)
 
 

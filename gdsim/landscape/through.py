@@ -41,13 +41,14 @@ def plane_through(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> Dataset:
     """The scores on the plane through three points, as three minima (Garipov et al. 2018).
 
     x is the distance from `a` along the way to `b`, y that from this way towards `c`; the grid of `points` by
     `points` reaches beyond the three by a share `margin` of their extent. Returns a Dataset as `plane` does,
     of one plane, with `corner[point, axis]`, where the three lie. `gradient_norm`, `dtype`, `out`, `client`,
-    `threads` and `progress` are those of `line`. Raises ValueError for points of which two are equal, or that
+    `threads`, `progress` and `device` are those of `line`. Raises ValueError for points of which two are equal, or that
     lie on a line.
 
     >>> import gdsim as gd
@@ -65,7 +66,7 @@ def plane_through(
     at[0], at[1, 1] = 0.0, 0.0
     given = {name: array_digest(corner.given.rows) for name, corner in zip("abc", corners, strict=True)}
     asked = Asked(margin, points, gradient_norm, dtype or _kind(corners), given)
-    return _answer(PLANE_THROUGH, corners[0], ways, at, asked, {"corner": at}, Where(out, client, threads, progress))
+    return _answer(PLANE_THROUGH, corners[0], ways, at, asked, {"corner": at}, Where(out, client, threads, progress, device))
 
 
 def trajectory_plane(
@@ -80,6 +81,7 @@ def trajectory_plane(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> Dataset:
     """The scores on the plane in which the path of a run lies best: through its last point, along the first two
     principal components of the others as seen from there (Li et al. 2018).
@@ -116,7 +118,7 @@ def trajectory_plane(
     path = (paths.astype(np.float64) - origin) @ ways.T
     kept = {"path": path.reshape(*whole.shape[:-1], 2), "explained_variance": shares}
     asked = Asked(margin, points, gradient_norm, dtype or _kind([centre]), {"trajectory": array_digest(whole)})
-    return _answer(TRAJECTORY_PLANE, centre, ways, path[known], asked, kept, Where(out, client, threads, progress))
+    return _answer(TRAJECTORY_PLANE, centre, ways, path[known], asked, kept, Where(out, client, threads, progress, device))
 
 
 def _of_result(given_result: Result) -> tuple[Problem, Any]:

@@ -97,12 +97,13 @@ def _point_by_point(setting: Setting, terms: np.ndarray, coordinates: np.ndarray
 
 def _of_network(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, asked: Asked, place: Workplace) -> dict[str, np.ndarray]:
     problem, kernels, found = setting.problem, _kernels(place.kernels(setting)), {}
+    here = kernels if place.device is None else _kernels(HERE.kernels(setting))  # one thread puts all samples through a layer, once
     dtype = kernels.kernels.dtype
     rounded = terms.astype(dtype)
     for prefix, part in asked.sets:
         assert part is not None
         table = table_for(part, dtype.name, problem.data.sample_weight is not None)
-        sums = _kernels(HERE.kernels(setting)).sums(rounded, sampler_of(table, None, True, 0, dtype))
+        sums = here.sums(rounded, sampler_of(table, None, True, 0, dtype))
         loss, accuracy = _on_plane(kernels, rounded, sums, sampler_of(_targets_of(table), None, True, 0, dtype), coordinates, place)
         found[f"{prefix}loss"], found[f"{prefix}accuracy"] = loss, accuracy
     if problem.l2 != 0.0:

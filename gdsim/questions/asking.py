@@ -12,7 +12,7 @@ from gdsim.questions.pieces import joined, pieces_of
 from gdsim.questions.question import Question
 from gdsim.sweep.execution.display import Listener, Wish, shown
 from gdsim.sweep.execution.executor import running
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.points import workplace
 from gdsim.sweep.results.reading import Dataset
 from gdsim.sweep.run.entry import reached
 from gdsim.sweep.run.options import check_places
@@ -41,9 +41,17 @@ def end_of_checks() -> None:
         raise _CheckedError
 
 
-def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client: object = None, threads: int | None = None, progress: Wish = None) -> Dataset:
+def ask(
+    question: Question,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    client: object = None,
+    threads: int | None = None,
+    progress: Wish = None,
+    device: str = "cpu",
+) -> Dataset:
     """The answer to a question, as a Dataset; `out`, `client`, `threads` and `progress` are those of
-    `Sweep.run`.
+    `Sweep.run`, `device` that of `gd.evaluate`.
 
     In memory, or with `out` in a folder, where finished pieces stay: the same call goes on from there. Raises
     ValueError for a folder of something else, and FailingError for pieces that cannot be made; in memory what
@@ -51,7 +59,9 @@ def ask(question: Question, *, out: str | os.PathLike[str] | None = None, client
     """
     end_of_checks()
     check_places(client is not None, out is not None, threads)
-    place = Workplace(threads or usable_cores())
+    if client is not None and device != "cpu":
+        raise ValueError(f"device={device!r} is one of this process, and client= has others make the answer: leave one of them out")
+    place = workplace(threads, device)
     _check_problems(question, out is not None, client is not None)
     if out is None:
         with shown(progress) as listener:

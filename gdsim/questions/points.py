@@ -44,6 +44,7 @@ def ask_at_points(
     client: object = None,
     threads: int | None = None,
     progress: Wish = None,
+    device: str = "cpu",
 ) -> Dataset:
     """What a call of points answers at parameters, or at those of a result; `operations` are those of a run of
     a problem; `check` raises ValueError for a problem of which it cannot be asked, before anything is kept.
@@ -56,7 +57,7 @@ def ask_at_points(
     arrays |= {"problem": place} if len(problems) > 1 else {}
     counted = max([LEAST_OPERATIONS, *map(operations, problems)])
     asked = Question(call, {**arguments, "points": about}, problems, arrays, len(given.rows), counted)
-    return ask(asked, out=out, client=client, threads=threads, progress=progress)
+    return ask(asked, out=out, client=client, threads=threads, progress=progress, device=device)
 
 
 def gradient_operations(problem: Any) -> float:

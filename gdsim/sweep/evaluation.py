@@ -10,7 +10,7 @@ from gdsim import population
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.statistics import ArrayLike
-from gdsim.sweep.points import by_problem, is_result, parameters_of
+from gdsim.sweep.points import by_problem, is_result, parameters_of, workplace
 from gdsim.sweep.results.reading import Dataset, Result, check_result
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    problem: "Problem | Result", parameters: "ArrayLike | None" = None, *, on: str = "train", variable: str = "parameters", dtype: str | None = None
+    problem: "Problem | Result",
+    parameters: "ArrayLike | None" = None,
+    *,
+    on: str = "train",
+    variable: str = "parameters",
+    dtype: str | None = None,
+    device: str = "cpu",
 ) -> Dataset:
     """The loss, accuracy and gradient norm of parameters[run, parameter] on the problem's training,
     validation or test set.
@@ -27,7 +33,8 @@ def evaluate(
     its cell's problem, at its last parameters, or with `variable="best_parameters"` at those that
     `gd.Validation` keeps. `on`: "train", "validation" or "test". The penalty and the gradient's norm are of
     the training set alone; accuracies count every sample alike, whatever its weight. Computed in `dtype`, the
-    parameters' own if not given.
+    parameters' own if not given, by this machine's processor, or with `device="cuda"`, `"cuda:1"` by one of its
+    GPUs, to the same bits.
 
     Returns an xarray.Dataset over `run`; of one vector without it; of a DataArray with a dim `parameter`, or
     a result, with the coordinates of its other dims. Raises ValueError for parameters that do not fit the
@@ -38,15 +45,16 @@ def evaluate(
     >>> float(evaluate(gd.MLP(data, hidden=[2]), np.zeros(12)).loss.round(4))
     0.6931
     """
+    place = workplace(1, device)
     if not is_result(problem):
         check_problem(problem, "evaluate")
-        return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype)
+        return population.evaluate(problem, _rows(parameters, variable, "evaluate"), on=on, dtype=dtype, place=place)
     result = check_result(cast("Result", problem), "evaluate")
     if parameters is not None:
         raise TypeError("evaluate takes a result in place of problem and parameters; give evaluate(result), or evaluate(problem, parameters)")
     vectors, found = parameters_of(result, variable, "evaluate"), {}
     for runs, one in by_problem(result):
-        scores = population.evaluate(one, vectors.values[runs], on=on, dtype=dtype)
+        scores = population.evaluate(one, vectors.values[runs], on=on, dtype=dtype, place=place)
         for name, column in scores.data_vars.items():
             whole = found.setdefault(name, (np.full(len(vectors), np.nan, column.dtype), column.attrs))[0]
             whole[runs] = column.values
@@ -57,7 +65,14 @@ def evaluate(
 
 
 def predict(
-    problem: "Problem | Result", parameters: Any, X: Any = None, *, classes: bool = False, variable: str = "parameters", dtype: str | None = None
+    problem: "Problem | Result",
+    parameters: Any,
+    X: Any = None,
+    *,
+    classes: bool = False,
+    variable: str = "parameters",
+    dtype: str | None = None,
+    device: str = "cpu",
 ) -> "np.ndarray | xarray.DataArray":
     """[run, sample, output]: the outputs of the networks with parameters[run, parameter] at X[sample,
     feature].
@@ -71,7 +86,7 @@ def predict(
     numbers. X is as it was given to `gd.Data`: it is standardised as the problem's data are. What is
     standardised already is given as a `gd.Data`, as `data.test` is. A frame's columns are taken by name. One
     vector of parameters gives results without `run`; a DataArray or a result gives a DataArray with its
-    coordinates.
+    coordinates. `dtype` and `device` are those of `evaluate`.
 
     Raises ValueError for parameters and features that do not fit the problem.
 
@@ -80,16 +95,17 @@ def predict(
     >>> predict(problem, [0.0, 2.0, 0.0, -1.0], [[0.0], [1.0]], classes=True).tolist()
     ['no', 'yes']
     """
+    place = workplace(1, device)
     if not is_result(problem):
         check_problem(problem, "predict")
         if X is None:
             raise TypeError("predict needs the features X: predict(problem, parameters, X), or predict(result, X)")
-        return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype)
+        return population.predict(problem, _rows(parameters, variable, "predict"), X, classes=classes, dtype=dtype, place=place)
     result = check_result(cast("Result", problem), "predict")
     if X is not None:
         raise TypeError("predict takes a result in place of problem and parameters; give predict(result, X), or predict(problem, parameters, X)")
     vectors = parameters_of(result, variable, "predict")
-    parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype)) for runs, one in by_problem(result)]
+    parts = [(runs, population.predict(one, vectors[runs], parameters, classes=classes, dtype=dtype, place=place)) for runs, one in by_problem(result)]
     if len(parts) == 1:
         return parts[0][1]
     import xarray  # takes 0.4 s, and only results need it

@@ -13,7 +13,8 @@ from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.sweep.experiment.cells import cells_of
-from gdsim.sweep.planning.machine import usable_cores
+from gdsim.sweep.planning.devices import AUTO, CPU, checked_device, number_of, usable_device
+from gdsim.sweep.planning.machine import cores_for, usable_cores
 from gdsim.sweep.results.dataset import feature_names, sweep_behind
 from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
 from gdsim.sweep.run.options import check_unedited
@@ -21,6 +22,19 @@ from gdsim.words import given
 
 KINDS = ("parameters", "best_parameters")
 PADDED = ("parameter", "row", "column", "eigen")  # dims that are shorter of smaller problems
+
+
+def workplace(threads: int | None, device: object = CPU) -> Workplace:
+    """Where things are made: so many threads of this machine, all if not given, or a GPU by its name. Raises ValueError for anything else, and
+    UnusableDeviceError for a GPU that cannot be used.
+
+    >>> workplace(3)
+    Workplace(threads=3, device=None)
+    """
+    cores, name = cores_for(threads), checked_device(device)
+    if name == AUTO:
+        raise ValueError("device='auto' is of Sweep.run, which knows how long runs take: take 'cpu' or 'cuda' here")
+    return Workplace(cores, None if name == CPU else usable_device(number_of(name)))
 
 
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:

@@ -1,36 +1,23 @@
 """Evaluations, predictions and gradients on a device, with the interpreter in its place, beside processors' bits."""
 
-import functools
-
 import numpy as np
 import pytest
 
 import gdsim as gd
 from gdsim import population
 from gdsim.devices import Device, OutOfDeviceMemoryError
-from gdsim.kernels import cuda as cuda_kernels
-from gdsim.lanes.cubins import Compiled
 from gdsim.population.evaluation import evaluation_setting
 from gdsim.population.planes import Asked, plane_scores
 from gdsim.population.workplace import Workplace
 from tests.cuda.driver import DriverLibrary
+from tests.cuda.gpu import put_in
 from tests.cuda.kernels import same_bits
-from tests.cuda.ptx import Program
 
 
 @pytest.fixture
 def device(compiled, monkeypatch):
-    """Makes a device of the interpreter, which loads PTX."""
-
-    @functools.cache
-    def made(template, parts, arguments, capability):
-        text = compiled(template, dict(parts), arguments, capability)
-        return Compiled(text.encode(), Program(text).entry, 32, 0, 0)
-
-    def cubin(template, parts, arguments, capability, *, title):
-        return made(template, tuple(parts.items()), arguments, capability)
-
-    monkeypatch.setattr(cuda_kernels, "cubin_of", cubin)
+    """Makes a device of the interpreter, which takes PTX for machine code."""
+    put_in(monkeypatch, compiled)
     return lambda *memory, **others: Device(library=DriverLibrary(*memory, **others))
 
 
@@ -66,8 +53,8 @@ def test_points_for_which_there_is_no_room_at_all_are_refused(device):
 
 
 def networks():
-    moons = gd.datasets.load("moons", validation=0.3)
-    yield "network", gd.MLP(moons, hidden=(4,), activation="tanh", loss="log_loss", l2=0.01)
+    moons = gd.datasets.load("moons")
+    yield "network", gd.MLP(gd.Data(moons.X[:80], moons.y[:80], validation=0.15), hidden=(4,), activation="tanh", loss="log_loss", l2=0.01)
     digits = gd.datasets.load("digits")
     few = gd.Data(digits.X[:70, 20:30], digits.y[:70])
     yield "classes", gd.MLP(few, hidden=(6, 5), activation="relu", skip="dense")
@@ -80,7 +67,7 @@ def test_networks_are_evaluated_and_predict_the_same(device):
     points, gpu = points_of(problem, 40), device(2**23)
     for on in ("train", "validation"):
         check(population.evaluate(problem, points, on=on, place=Workplace(1, gpu)), population.evaluate(problem, points, on=on))
-    found, truth = (population.predict(problem, points, problem.data.X[:70], place=Workplace(1, where)) for where in (gpu, None))
+    found, truth = (population.predict(problem, points, problem.data.X, place=Workplace(1, where)) for where in (gpu, None))
     assert same_bits(found, truth)
 
 
@@ -138,7 +125,8 @@ def test_hessian_products_and_searches_along_them_are_the_same(device):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "matrix"), [*((name, "hessian") for name in dict(networks())), ("classes", "gauss_newton")])
 def test_products_of_networks_are_the_same(device, name, matrix, dtype):
-    products = products_of(dict(networks())[name], 5, matrix=matrix, dtype=dtype)
+    vectors = 5 if dtype == "float32" else 3  # which take less memory
+    products = products_of(dict(networks())[name], vectors, matrix=matrix, dtype=dtype)
     assert same_bits(products(Workplace(1, device(2**25))), products(Workplace()))
 
 
@@ -154,3 +142,50 @@ def test_whole_matrices_of_networks_are_refused():
     problem = dict(networks())["network"]
     with pytest.raises(ValueError, match="whole matrices of networks are made by processors alone"):
         population.hessian(problem, points_of(problem, 2), place=Workplace(1, Device(library=DriverLibrary(2**20))))
+
+
+@pytest.fixture
+def himmelblau(compiled, monkeypatch):
+    """A problem, points and a GPU that users can name."""
+    put_in(monkeypatch, compiled)
+    problem = gd.functions.Himmelblau()
+    return problem, points_of(problem, 40, "float64")
+
+
+def test_users_name_a_gpu_and_get_the_same(himmelblau, tmp_path):
+    problem, points = himmelblau
+    calls = (
+        lambda **where: gd.evaluate(problem, points, **where),
+        lambda **where: gd.curvature.trace(problem, points, **where),
+        lambda **where: gd.curvature.eigenvalues(problem, points, k=1, **where),
+        lambda **where: gd.curvature.density(problem, points[:3], **where),
+        lambda **where: gd.landscape.plane(problem, points[0], points=5, normalization=None, **where),
+        lambda **where: gd.landscape.line(problem, points[0], points[1], points=40, gradient_norm=True, **where),
+    )
+    for call in calls:
+        assert call(device="cuda").identical(call())
+    answer = gd.landscape.line(problem, points[0], points[1], out=tmp_path / "line", device="cuda:0", progress=False)
+    assert answer.identical(gd.landscape.line(problem, points[0], points[1], out=tmp_path / "line", progress=False))
+    assert (gd.curvature.hessian_product(problem, points, [1.0, 0.0], device="cuda") == gd.curvature.hessian_product(problem, points, [1.0, 0.0])).all()
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [("gpu", "device must be 'cpu', 'cuda'"), (0, "device must be"), ("auto", "device='auto' is of Sweep.run"), ("cuda:7", "there is no GPU 7")],
+)
+def test_what_is_no_gpu_is_refused_in_one_line(himmelblau, device, said):
+    problem, points = himmelblau
+    for call in (
+        lambda: gd.evaluate(problem, points, device=device),
+        lambda: gd.landscape.plane(problem, points[0], normalization=None, device=device),
+        lambda: gd.curvature.sharpness(problem, points, device=device),
+    ):
+        with pytest.raises(ValueError, match=said) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+
+
+def test_a_gpu_is_not_asked_for_beside_workers(himmelblau):
+    problem, points = himmelblau
+    with pytest.raises(ValueError, match="leave one of them out"):
+        gd.curvature.eigenvalues(problem, points, client=object(), out="anywhere", device="cuda")
