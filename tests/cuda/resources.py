@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gdsim as gd
-from gdsim.kernels.cuda import Template, kernels_on_warps, stepping
+from gdsim.kernels.cuda import Template, kernels_on_warps, stepping, whole_training
 from gdsim.lanes.cubins import cubin_of
 from gdsim.population.engine_choice import structure_of
 from gdsim.population.setting import Setting
@@ -40,6 +40,7 @@ def _kernels() -> dict[str, Kernel]:
         "steps, Momentum on Rosenbrock": Kernel(stepping, momentum),
         "steps, averaged Nesterov on Rosenbrock": Kernel(stepping, setting(rosenbrock, gd.Averaged(gd.Nesterov()))),
         "steps, AMSGrad on Ackley": Kernel(stepping, setting(gd.functions.Ackley(), gd.AMSGrad())),
+        "whole training, Adam on Rosenbrock": Kernel(whole_training, adam),
     }
 
 
