@@ -93,7 +93,7 @@ def test_rows_are_measured_beside_what_the_others_say(small, tmp_path, monkeypat
         assert "WRONG: rosenbrock-adam-40" in capsys.readouterr().out
     loss = json.loads((tmp_path / "rows.json").read_text())["found"][0]["gdsim"]["loss"]
     assert main(run, Timed(2**23)) == 0
-    assert "1 of 1 rows run; ahead in 1 of 1 with a peer, as far as aimed at in 1" in capsys.readouterr().out
+    assert "1 of 1 rows run; of 1 with a peer kernels are ahead in 1, as far as aimed at in 1, the whole in 1" in capsys.readouterr().out
     found = json.loads((tmp_path / "rows.json").read_text())
     (one,) = found["found"]
     assert one["gdsim"]["kernels_us"] * 40 * 20 % (MILLISECONDS * 1e3) == pytest.approx(0.0, abs=1e-6)
