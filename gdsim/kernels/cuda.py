@@ -143,17 +143,17 @@ def _passes(kernels: Kernels) -> dict[str, Any]:
     return {} if passing is None else {"run_passes": ScopedPart(blocks.pass_block, tuple(passing.parts.items()))}
 
 
-def stepping(kernels: Kernels) -> Template:
-    """The kernel that makes steps of packs and nothing else."""
-    return Template(advance_packs, {"advance_pack": _scoped(kernels.bound_steps, **_calls(kernels))})
-
-
 def _advancing(kernels: Kernels, calls: Mapping[str, Any]) -> ScopedPart | None:
     """The steps of runs, or of teams with those of their workers."""
     steps = _scoped(kernels.bound_steps, **calls)
     if kernels.structure.team is None:
         return steps
     return _scoped(kernels.bound_advance, run_worker=ScopedPart(advance_worker, (("advance_pack", steps),)))
+
+
+def stepping(kernels: Kernels) -> Template:
+    """The kernel that makes steps of packs and nothing else."""
+    return Template(advance_packs, {"advance_pack": _advancing(kernels, _calls(kernels))})
 
 
 def whole_training(kernels: Kernels) -> Template:

@@ -17,18 +17,13 @@ from gdsim.kernels.job import Job
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.population.setting import Setting
-from gdsim.population.teams import is_alone
 from gdsim.population.training import Batch, InterruptedTrainingError, Trained, check_of, job_for, prepared_for, trained_from
 
 SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every type whole lines
 
 
 def program_for(setting: Setting, device: Device) -> Program:
-    """A device's program that trains the runs of a setting, loaded once for all settings of one structure. Raises ValueError
-    for runs of which `why_not` says that they cannot be trained there.
-    """
-    if reason := why_not(setting):
-        raise ValueError(reason)
+    """A device's program that trains the runs of a setting, loaded once for all settings of one structure."""
     return _program_of(structure_on_warps(setting), device)
 
 
@@ -36,13 +31,6 @@ def program_for(setting: Setting, device: Device) -> Program:
 def _program_of(structure: Structure, device: Device) -> Program:
     kernels = kernels_on_warps(structure)
     return loaded(device, kernels, compiled_training(kernels, device.info.capability))
-
-
-def why_not(setting: Setting) -> str:
-    """Why the runs of a setting cannot be trained on a device, in a sentence; "" if they can."""
-    if not is_alone(setting):
-        return "runs of several workers are trained by processors alone: leave `distribution` out to train on a device"
-    return ""
 
 
 def train_on_device(

@@ -15,7 +15,7 @@ from gdsim.kernels import arena, cuda as cuda_kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
 from gdsim.population import device_training
-from gdsim.population.device_training import SAMPLED, program_for, train_on_device, why_not
+from gdsim.population.device_training import SAMPLED, program_for, train_on_device
 from gdsim.population.engine_choice import full_width, structure_of
 from gdsim.population.setting import Tangent
 from gdsim.population.training import InterruptedTrainingError, job_for, prepared_for, train_batch
@@ -280,11 +280,3 @@ def test_the_machine_code_of_a_setting_is_made_once(cuda):
     assert made.cubin.startswith(b"\x7fELF")
     assert "train_packs" in made.entry
     assert cuda_kernels.compiled_training(kernels, (9, 0)) is made
-
-
-def test_what_devices_cannot_train_is_refused_by_its_name():
-    several = setting(gd.functions.Rosenbrock(), gd.SGD(), distribution=gd.LocalSGD(workers=2, period=2))
-    assert why_not(CHOSEN) == ""
-    assert "`distribution`" in why_not(several)
-    with pytest.raises(ValueError, match="leave `distribution` out"):
-        program_for(several, None)

@@ -5,14 +5,20 @@ import pytest
 
 import gdsim as gd
 from gdsim.distribution import DISTRIBUTIONS, Iid
-from tests.cuda.kernels import batch_of, expected, jobs_for, on_device, trained, training_ptx
+from gdsim.kernels.cuda import kernels_on_warps
+from gdsim.kernels.team_kernels import kernels_of_width
+from gdsim.lanes.memory import table_of
+from gdsim.population.engine_choice import structure_of
+from tests.cuda.arena import WARP, Arena
+from tests.cuda.kernels import batch_of, differing, expected, jobs_for, on_device, seated, stepping_ptx, trained, training_ptx
+from tests.cuda.ptx import Program
 from tests.cuda.settings import RATES, setting
 
 NUMBERS = np.random.default_rng(0).normal(size=(16, 2))
 LINE = gd.Expression("(a*x + b - y)**2", data=gd.Data(NUMBERS[:, :1], NUMBERS[:, 1]))
 RATED = gd.MLP(gd.Data(NUMBERS, NUMBERS[:, ::-1] * 2.0), hidden=[3], activation="tanh", loss="squared_error")
 RECORD = gd.Record(parameters=True, state=True)
-IN_FULL = "controls"  # the kind that is tried in the full tier, as most is done lane by lane in it
+IN_FULL = "controls"  # whose runs are trained in the full tier: most is done lane by lane there
 
 
 def teams():
@@ -37,11 +43,17 @@ def teams():
     yield "drawn", line(gd.SGD(), gd.LocalSGD(workers=2, period=2, compression=gd.ErrorFeedback(gd.RandomK(count=1))))
 
 
-CASES = [pytest.param(chosen, id=name, marks=pytest.mark.full if name == IN_FULL else pytest.mark.slow) for name, chosen in teams()]
+TEAMS = dict(teams())
+WHOLE = [pytest.param(name, marks=pytest.mark.full if name == IN_FULL else pytest.mark.slow) for name in ("local steps", "queue", "rounds", "controls")]
 
 
-@pytest.mark.parametrize("chosen", CASES)
-def test_teams_have_the_processors_bits(compiled, chosen):
+def test_every_kind_of_team_is_tried():
+    assert {type(chosen.distribution) for chosen in TEAMS.values()} == set(DISTRIBUTIONS)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_runs_of_teams_have_the_processors_bits(compiled, name):
+    chosen = TEAMS[name]
     batch = batch_of(chosen, 50, RATES[:5])
     ptx, truth = training_ptx(compiled, chosen), expected(chosen, batch)
     assert len(np.unique(truth["final_loss"])) > 20
@@ -50,5 +62,25 @@ def test_teams_have_the_processors_bits(compiled, chosen):
         assert [name for name in truth if found[name].tobytes() != truth[name].tobytes()] == []
 
 
-def test_every_kind_of_team_is_trained():
-    assert {type(chosen.distribution) for _, chosen in teams()} == set(DISTRIBUTIONS)
+def begun(chosen, kernels):
+    """A job with a run in each lane, whose team has not begun."""
+    job = seated(chosen, kernels, batch_of(chosen, WARP, RATES[:4]))
+    job.lanes.run[:], job.pack.shard[:] = np.arange(WARP), job.runs.shard
+    return job
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEAMS)
+def test_steps_of_teams_have_the_processors_bits(compiled, name):
+    chosen, structure, steps = TEAMS[name], structure_of(TEAMS[name], WARP), 12
+    kernels, arena = kernels_on_warps(structure), Arena(2**23)
+    job = kernels.with_tables(arena.hold(begun(chosen, kernels)))
+    tables = arena.put(np.array([arena.put(table_of(job)).ctypes.data]))
+    Program(stepping_ptx(compiled, chosen)).run(arena, [tables, steps, arena.put(np.zeros(1, np.int64))], order=np.random.default_rng(0))
+    plain = kernels_of_width(structure, WARP)
+    own = begun(chosen, plain)
+    table = table_of(own)
+    assert plain.compiled(plain.bound_advance)(table.ctypes.data, steps) == steps
+    assert differing(job.pack, own.pack) == []
+    assert len(np.unique(own.pack.slots)) > WARP
+    assert job.pack.step.tolist() == [steps] * WARP

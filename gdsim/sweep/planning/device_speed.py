@@ -7,7 +7,7 @@ Seconds of a chunk of n runs, each of s steps and f operations, on m multiproces
 
 r is 1 for float32; for float64 a half, or where few units have its numbers a sixteenth. The second term is that of one run
 whose instructions wait for each other. The third is of networks too large for registers, where a step reads b bytes for an
-operation, as tiles of 4 x 4 lanes do, and reads and writes the w bytes of its weights and of what its rule keeps.
+operation, as tiles of 4 x 4 lanes do, and reads and writes the w bytes of its workers' weights and of what their rule keeps.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def _chunk_seconds(setting: Setting, operations: float, runs: float, info: Devic
     moved = 0.0
     if setting.problem.family == "network" and not setting.is_written_out:
         size = np.dtype(setting.dtype).itemsize
-        state = size * setting.problem.parameter_count * (1 + len(setting.rule.slots))
+        state = size * setting.problem.parameter_count * (1 + len(setting.rule.slots)) * setting.replicas
         moved = TILE_BYTES * size * operations + 2.0 * (setting.steps - setting.began) * state
     return max(runs * operations / rate, operations * LATENCY / info.clock, runs * moved / info.bandwidth)
 

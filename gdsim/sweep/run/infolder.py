@@ -54,7 +54,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         if todo and options.client is None:
             options = options._replace(where=placed(plan, options))
         elif todo and options.device == CUDA:
-            check_trainable(plan, options)
+            check_trainable(options)
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
             store.quarantine(damage.file)

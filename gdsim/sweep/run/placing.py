@@ -3,7 +3,6 @@
 from gdsim.devices import Device, DeviceError
 from gdsim.kernels.cuda import is_training_compiled, kernels_on_warps
 from gdsim.lanes.children import is_made
-from gdsim.population.device_training import why_not
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
 from gdsim.sweep.planning.device_speed import device_memory, on_device, training_seconds
@@ -29,7 +28,7 @@ def placed(plan: Plan, options: RunOptions, beside: int = 0, runs: int | None = 
         name, *_, reason = choice_of(plan, options, runs)
     if name == CPU:
         return Placed(Processors(threads, options.lanes), reason)
-    device = _device_for(plan, options)
+    device = _device_for(options)
     device_memory(plan, device)
     try:
         return Placed(OnDevice(device, options.threads or min(threads, FEEDING)), reason)
@@ -46,7 +45,7 @@ def choice_of(plan: Plan, options: RunOptions, runs: int | None = None) -> Choic
     if options.device == CPU:
         return Choice(CPU, by_processors, 0, f"trained by processors, in about {by_processors:.2g} s")
     try:
-        device = _device_for(plan, options)
+        device = _device_for(options)
         memory = device_memory(plan, device)
     except UnusableDeviceError as error:
         if options.device != AUTO:
@@ -66,16 +65,14 @@ def with_choice(plan: Plan, options: RunOptions) -> Plan:
     return plan._replace(choice=choice_of(plan, options))
 
 
-def _device_for(plan: Plan, options: RunOptions) -> Device:
-    """The device that is asked for. Raises UnusableDeviceError where it cannot be used, or not for this plan."""
-    check_trainable(plan, options)
+def _device_for(options: RunOptions) -> Device:
+    """The device that is asked for. Raises UnusableDeviceError where it cannot be used, or not with these options."""
+    check_trainable(options)
     return usable_device(number_of(checked_device(options.device)))
 
 
-def check_trainable(plan: Plan, options: RunOptions) -> None:
-    """Refuses a plan that no device can train. Raises UnusableDeviceError."""
-    if reason := next((reason for group in plan.groups if (reason := why_not(group.setting))), ""):
-        raise UnusableDeviceError(reason)
+def check_trainable(options: RunOptions) -> None:
+    """Refuses options by which no device can train. Raises UnusableDeviceError."""
     if options.lanes is not None:
         raise UnusableDeviceError("lanes are of processors, and a device's packs have 32 each: leave `lanes` out to train on a device")
 
