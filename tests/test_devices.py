@@ -75,10 +75,10 @@ def test_what_goes_with_no_device_is_refused(tmp_path):
     for sweep, options, said in (
         (teams, {}, "leave `distribution` out to train on a device"),
         (booth(), {"lanes": 8}, "leave `lanes` out to train on a device"),
-        (booth(), {"out": tmp_path / "out", "client": "tcp://10.0.0.5:1"}, "give one of them"),
+        (booth(), {"out": tmp_path / "out", "client": "tcp://10.0.0.5:1", "device": "cuda:1"}, "each worker of a cluster has its own"),
     ):
         with pytest.raises(ValueError, match=said):
-            sweep.run(device="cuda", **options)
+            sweep.run(**{"device": "cuda", **options})
     assert teams.plan(device="auto").device == "cpu"
 
 
