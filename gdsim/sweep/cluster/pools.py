@@ -32,16 +32,15 @@ def offers(worker: Mapping[str, Any], resources: Mapping[str, float]) -> bool:
     return all((worker.get("resources") or {}).get(name, 0) >= share for name, share in resources.items())
 
 
-def place_of(device: str, lanes: int | None, reason: str) -> Place:
+def place_of(device: str, lanes: int | None) -> Place:
     """Where this worker trains runs for a sweep whose `device` is this: on its GPU if it has one, else by one thread of its own.
 
-    With "auto" one of its threads trains what a GPU cannot, for a `reason`, or what its GPU does not answer for. Raises
-    UnusableDeviceError otherwise.
+    With "auto" one of its threads trains too where its GPU cannot be used. Raises UnusableDeviceError otherwise.
     """
     from distributed import get_worker  # which the driver's part of this module does without
 
     worker = get_worker()
-    if device == CPU or GPU not in worker.state.total_resources or (device == AUTO and reason):
+    if device == CPU or GPU not in worker.state.total_resources:
         return _processors(lanes)
     try:
         return _gpu(worker.state.nthreads)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from gdsim.canonical import digest
 from gdsim.lanes.machine import gdsim_sources
-from gdsim.population.device_training import why_not
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.pools import leaving_a_lost_gpu, place_of
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
@@ -96,11 +95,11 @@ def train_chunks(folder: str, experiment: str, chunks: Sequence[Chunk], how: How
         with _planning:
             sweep, plan = _plan_in(folder, experiment, beside)
             trainer = train_from_start if how.earlier is None else _earlier_in(folder, sweep, plan, how.earlier).train
-            places = {group: place_of(how.device, how.lanes, why_not(plan.groups[group].setting)) for group in {chunk.group for chunk in chunks}}
+            place = place_of(how.device, how.lanes)
 
         def trained(chunk: Chunk) -> tuple[Receipt, Callable[[], object]]:
             with leaving_a_lost_gpu():
-                receipt, result = _trained(plan, chunk, places[chunk.group], trainer)
+                receipt, result = _trained(plan, chunk, place, trainer)
             return receipt, lambda: keep(Store(folder), plan, chunk, result)
 
         return trained
