@@ -1,11 +1,24 @@
 """`python -m experiments.benchmarks.device`: what waits for a machine with a GPU runs whole on less."""
 
+import doctest
 import json
 
 import pytest
 
-from experiments.benchmarks.device import threads
+from experiments.benchmarks.device import bits, folder, report, rows, threads
 from experiments.benchmarks.device.__main__ import main
+
+
+@pytest.mark.parametrize("module", [bits, folder, report, rows], ids=lambda m: m.__name__.rpartition(".")[2])
+def test_examples_are_true(module):
+    failed, tried = doctest.testmod(module)
+    assert failed == 0 < tried
+
+
+def test_what_was_prepared_stays_until_its_successor_is_whole(tmp_path):
+    folder.Writing(tmp_path, "rows").finish({"capabilities": {"8.0": {}}})
+    folder.Writing(tmp_path, "rows").keep_arrays("sums", {})
+    assert folder.Reading(tmp_path, "rows").kernels_for((8, 0)) == {}
 
 
 def test_threads_are_measured_and_must_give_the_same_bits(tmp_path, monkeypatch, capsys):

@@ -41,11 +41,10 @@ def folder_bytes(folder: pathlib.Path) -> int:
 
 
 class Writing:
-    """A part of the folder, made anew."""
+    """A part of the folder that is made anew, and takes the place of what was there once it is whole."""
 
     def __init__(self, folder: pathlib.Path, part: str) -> None:
-        self.place = folder / part
-        self.folder = folder
+        self.folder, self.part, self.place = folder, part, folder / f"{part}.making"
         self.kernels: dict[str, dict[str, Any]] = {}
         self.tree = tree_digest()  # as it is read, and not as it may be when all is made
         shutil.rmtree(self.place, ignore_errors=True)
@@ -68,6 +67,8 @@ class Writing:
         """Writes what the part is, and says how large the folder is. Raises ValueError beyond 64 MiB."""
         manifest = {"tree": self.tree, "kernels": self.kernels, **facts}
         (self.place / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        shutil.rmtree(self.folder / self.part, ignore_errors=True)
+        self.place.rename(self.folder / self.part)
         size = folder_bytes(self.folder)
         if size > MOST_BYTES:
             raise ValueError(

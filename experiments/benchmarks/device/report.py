@@ -20,10 +20,8 @@ def write(out: pathlib.Path, part: str, facts: Mapping[str, Any], lines: Iterabl
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table.
 
-    >>> print(*table(["work", "s"], [["xor", "1.5"]]), sep="\\\\n")
-    | work | s |
-    |---|---|
-    | xor | 1.5 |
+    >>> table(["work", "s"], [["xor", "1.5"]])
+    ['| work | s |', '|---|---|', '| xor | 1.5 |']
     """
     return [f"| {' | '.join(cells)} |" if cells else "|---" * len(head) + "|" for cells in (head, (), *rows)]
 
