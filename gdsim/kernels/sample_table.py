@@ -51,7 +51,7 @@ class Sharing(NamedTuple):
     workers: int = 1
     shards: Shards | None = None
     keeps_short: bool = False  # whether a shard's last batch may be short
-    rooms: int = 0  # for shards that kernels write, behind the others
+    rooms: int = 0  # for shards that kernels write, behind the others: of each run as many as its rounds have clients
 
 
 ALONE = Sharing()

@@ -76,7 +76,7 @@ class Team(NamedTuple):
     seed: Seed
     slowness: Memory  # [worker]: 1 over the speed
     awaited: int
-    advance: Address  # of the kernel that makes a worker's steps
+    advance: Address  # of the kernel that makes a worker's steps; 0 on devices, where these are a part of the team's
     tables: Memory  # int64 [worker, entry]: the job as each worker's steps have it
     first_table: Address
     table_bytes: int
