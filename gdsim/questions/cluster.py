@@ -9,8 +9,8 @@ from gdsim.questions.folder import keep
 from gdsim.questions.pieces import Piece
 from gdsim.questions.question import Question
 from gdsim.store.folder import Store
+from gdsim.sweep.cluster.client import Packed, received, send
 from gdsim.sweep.cluster.driver import modules_beside
-from gdsim.sweep.cluster.sending import Packed, received, send
 from gdsim.sweep.cluster.worker import Receipt, receipts_of, versions
 from gdsim.sweep.execution.progress import Tally
 

@@ -1,22 +1,29 @@
-"""The client of a cluster: of one that is there, or of one that is started for a sweep."""
+"""The client of a cluster: of one that is there, or of one that is started for a sweep; and what all tasks need, sent by it
+once, and read by each worker process once.
+"""
 
 import contextlib
+import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import pathlib
+import pickle
 import re
 import socket
+import sys
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdsim.sweep.cluster.dasksettings import quiet
 from gdsim.sweep.cluster.deployment import Deployment, Local, started
 from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.words import given
 
+LARGE = "1 GiB"  # of which Dask warns
 ADDRESS = re.compile(r"inproc://.+|([a-z]+://)?[^\s/:]+:\d+/?|([a-z]+://)?\[[0-9a-fA-F:.%\w]+\]:\d+/?")
 
 
@@ -147,3 +154,37 @@ def _reaching(scheduler: str | None, scheduler_file: str | os.PathLike[str] | No
         ) from None
     with client:
         yield client
+
+
+class Packed(NamedTuple):
+    """A value as bytes, which a worker reads when it can find the user's own modules."""
+
+    digest: str
+    data: bytes
+    beside: tuple[str, ...]  # their folders
+
+
+def send(client: Any, value: Any, beside: tuple[str, ...] = ()) -> Any:
+    """The future of a value that has been packed; workers that join later get it too."""
+    from dask.config import set as settings
+    from distributed.protocol.pickle import dumps  # which takes functions of a notebook, too
+
+    data = dumps(value)
+    packed = Packed(hashlib.sha256(data).hexdigest(), data, beside)
+    with settings({"distributed.admin.large-graph-warning-threshold": LARGE}):
+        return client.submit(_itself, packed, key=f"gdsim-{packed.digest}", pure=False)
+
+
+def received(packed: Packed) -> Any:
+    """The value that was packed."""
+    return _unpacked(packed.digest, packed)
+
+
+def _itself(packed: Packed) -> Packed:
+    return packed
+
+
+@functools.lru_cache(maxsize=4)
+def _unpacked(digest: str, packed: Packed) -> Any:
+    sys.path += [b for b in packed.beside if b not in sys.path]
+    return pickle.loads(packed.data)
