@@ -1,4 +1,7 @@
-"""What all tests share: the oracles that may be missing."""
+"""What all tests share: the oracles that may be missing, and Ctrl-C as it is."""
+
+import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -27,3 +30,11 @@ def commands(tier):
 def torch():
     """PyTorch, the oracle of rules, gradients and training."""
     return pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[oracles]'")
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """Ctrl-C as Python hears it: a shell has background processes ignore it, and packages that tests import change it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

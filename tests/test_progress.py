@@ -199,7 +199,7 @@ def test_a_log_does_not_repeat_itself(monkeypatch):
     assert [re.search(r"(\d+) of 100 runs", line)[1] for line in out.getvalue().splitlines()] == ["10", "20"]
 
 
-def test_what_is_interrupted_counts_what_is_kept(tmp_path, heard):
+def test_what_is_interrupted_counts_what_is_kept(tmp_path):
     """Of a chunk that is given up no run counts, though some had ended; the folder has as many as the last
     state says.
     """
@@ -252,15 +252,7 @@ def test_what_progress_may_be(sweep):
     assert states[-1].seconds_left == 0.0
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C as Python hears it: a shell has background processes ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_an_interrupt_is_acknowledged_at_once(heard):
+def test_an_interrupt_is_acknowledged_at_once():
     drawn, said = threading.Event(), []
 
     class Line(TerminalLine):
@@ -280,7 +272,7 @@ def test_an_interrupt_is_acknowledged_at_once(heard):
 
 
 @pytest.mark.parametrize("ends_at_once", [True, False])
-def test_a_second_interrupt_is_heard_at_once_but_not_one_of_the_same_press(heard, monkeypatch, ends_at_once):
+def test_a_second_interrupt_is_heard_at_once_but_not_one_of_the_same_press(monkeypatch, ends_at_once):
     clock, ended = [100.0], []
     monkeypatch.setattr("gdsim.sweep.execution.progress.time.monotonic", lambda: clock[0])
     listener = TerminalLine(io.StringIO(), 3600.0)

@@ -98,15 +98,11 @@ def _blocked():
 
 
 def test_an_interrupt_while_workers_start_is_the_drivers_alone_and_is_heard(monkeypatch):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has background processes ignore
     pressed = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        with pytest.raises(KeyboardInterrupt), contextlib.ExitStack() as stack:  # noqa: PT012
-            pressed.start()
-            cluster = Local(workers=1).start(stack, 10.0)
-            pressed.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt), contextlib.ExitStack() as stack:  # noqa: PT012
+        pressed.start()
+        cluster = Local(workers=1).start(stack, 10.0)
+        pressed.join()
     assert _blocked() == set()
     monkeypatch.setenv("OF_A_TEST", "set since")
     with started(Local(workers=1)) as cluster, distributed.Client(cluster) as client:
