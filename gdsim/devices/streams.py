@@ -15,22 +15,25 @@ ASLEEP = 1 | 2  # CU_EVENT_BLOCKING_SYNC, _DISABLE_TIMING: who waits leaves the 
 
 class Stream:
     """A queue of a device's work. What is asked of it is done later, at the latest when `wait` returns; until then arrays
-    that are copied from must stay as they are, and those that are copied to have nothing yet.
+    that are copied from must stay as they are, and those that are copied to have nothing yet. All of them are kept until then.
 
     A failed call raises DeviceError, as it may for what failed before.
     """
 
     def __init__(self, device: Device) -> None:
         self.device, self._stream, self._event = device, ctypes.c_void_p(), ctypes.c_void_p()
+        self._copied: list[np.ndarray] = []  # from or to, since all was done
         device.call("cuStreamCreate", ctypes.byref(self._stream), ctypes.c_uint(APART))
         device.call("cuEventCreate", ctypes.byref(self._event), ctypes.c_uint(ASLEEP))
 
     def copy_in(self, address: Address, array: np.ndarray) -> None:
         """Copies a contiguous array into the device's memory."""
+        self._copied.append(array)
         self._do("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(address), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes))
 
     def copy_out(self, array: np.ndarray, address: Address) -> None:
         """Copies the device's memory into a contiguous array."""
+        self._copied.append(array)
         self._do("cuMemcpyDtoHAsync_v2", ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(address), ctypes.c_size_t(array.nbytes))
 
     def repeat(self, address: Address, size: int, copies: int) -> None:
@@ -52,6 +55,7 @@ class Stream:
         """Waits until all is done. Raises DeviceError where a kernel failed."""
         self.device.call("cuEventRecord", self._event, self._stream)
         self.device.call("cuEventSynchronize", self._event)
+        self._copied.clear()
 
     def close(self) -> None:
         """Gives the stream back, when all is done."""

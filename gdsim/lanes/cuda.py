@@ -217,8 +217,9 @@ def versions() -> tuple[str, ...]:
     return numba_cuda.__version__, *(_build(pathfinder.load_nvidia_dynamic_lib(name).abs_path) for name in ("nvvm", "nvJitLink"))
 
 
-def _build(path: str) -> str:
+def _build(path: str | None) -> str:
     """What tells a library from all others: the number of its build, or a hash of it where it has none."""
+    assert path is not None, "a library that has been loaded lies in a file"
     with pathlib.Path(path).open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     note = elf.named(elf.sections(data), ".note.gnu.build-id")
