@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import sys
 
 import pytest
 
@@ -50,3 +51,22 @@ def test_a_number_of_threads_that_cannot_be_is_refused(most, capsys):
     with pytest.raises(SystemExit):
         main(["threads", "run", "--most", most])
     assert "--most" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["bits", "rows"])
+def test_nothing_is_prepared_where_nothing_compiles_for_gpus(part, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gdsim.lanes.cuda", None)
+    monkeypatch.delattr("gdsim.lanes.cuda", raising=False)
+    assert main([part, "prepare", "--folder", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "what compiles for GPUs is not installed" in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["bits", "rows"])
+def test_rows_that_there_are_none_of_are_refused(part, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.benchmarks.device.__main__.why_nothing_compiles", lambda: "")
+    assert main([part, "prepare", "--rows", "nonsense", "--folder", str(tmp_path)]) == 2
+    assert "no training's name begins with 'nonsense'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -104,9 +104,10 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
             with in_file(file):
                 planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=None if client else device)
             console.plan(planned)
+            where = planned.device if not client else CPU if device is None else device
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
             with shown(True, sys.stdout, None if client else at_once) as progress:
-                chosen = RunOptions(client=client, device=device or CPU if client else planned.device, dask_throughout=False, imports=FOR_THE_END, **options)
+                chosen = RunOptions(client=client, device=where, dask_throughout=False, imports=FOR_THE_END, **options)
                 result = run_sweep(sweep, chosen, out=folder, runs=None, progress=progress, mix=mix)
             is_whole = _told(result, folder, console, options["part"])
             if is_whole and steps:

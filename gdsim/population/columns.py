@@ -201,12 +201,23 @@ def columns_from(setting: Setting, runs: Runs) -> dict[str, np.ndarray]:
     columns = {name: source.values(setting, planes[0]).reshape(count, *types[name].shape) for name, source in sources.items()}
     columns |= {name: np.where(np.isinf(columns[name]), np.nan, columns[name]) for name, source in sources.items() if source.is_inf_missing}
     for values in columns.values():
-        if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
-            values[missing] = np.nan  # one quiet NaN, whatever the processor made
+        with_one_nan(values)
     for column, (name, plane) in _derivatives(setting).items():
         values = np.nan if plane is None else sources[name].values(setting, planes[plane]).reshape(columns[name].shape)
         columns[column] = np.where(np.isnan(columns[name]) | np.isnan(values), np.nan, values).astype(types[column].dtype)
     return columns
+
+
+def with_one_nan(values: np.ndarray) -> np.ndarray:
+    """The same array, in which all NaNs have become one quiet NaN: processors and devices make others.
+
+    >>> import numpy as np
+    >>> with_one_nan(-np.array([np.nan])).view("u8") == np.array([np.nan]).view("u8")
+    array([ True])
+    """
+    if values.dtype.kind == "f" and (missing := np.isnan(values)).any():
+        values[missing] = np.nan
+    return values
 
 
 def curves_of(setting: Setting) -> tuple[str, ...]:

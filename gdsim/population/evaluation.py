@@ -15,6 +15,7 @@ from gdsim.kernels.evaluation import Evaluation, Prediction
 from gdsim.kernels.packs import PackKernel, PackWork, evaluating, predicting
 from gdsim.kernels.sample_table import sampler_of, table_of
 from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.columns import with_one_nan
 from gdsim.population.engine_choice import kernels_for, lanes_for
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
@@ -100,13 +101,13 @@ class Given(NamedTuple):
         import xarray
 
         return xarray.Dataset(
-            {n: ((*self.dims, *dims[: v.ndim - 1]), v.reshape((*self.shape, *v.shape[1:])), VARIABLES[n].attributes) for n, v in columns.items()},
+            {n: ((*self.dims, *dims[: v.ndim - 1]), with_one_nan(v).reshape((*self.shape, *v.shape[1:])), VARIABLES[n].attributes) for n, v in columns.items()},
             self.over_runs,
         )
 
     def products(self, values: np.ndarray) -> Any:
         """values[row, ..., parameter] over the given dims: a DataArray where one was given."""
-        shaped = values.reshape(*self.shape, *values.shape[1:])
+        shaped = with_one_nan(values).reshape(*self.shape, *values.shape[1:])
         if self.coordinates is None:
             return shaped
         import xarray
@@ -117,7 +118,7 @@ class Given(NamedTuple):
         """values[row, sample, ...] over the given dims: a DataArray with output `names` where one was
         given.
         """
-        shaped = values.reshape(*self.shape, *values.shape[1:])
+        shaped = with_one_nan(values).reshape(*self.shape, *values.shape[1:])
         if self.coordinates is None:
             return shaped
         import xarray

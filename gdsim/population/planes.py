@@ -11,6 +11,7 @@ from gdsim.kernels.affine import TERMS, PlaneJob, PlaneKernels
 from gdsim.kernels.packs import PackWork
 from gdsim.kernels.sample_table import Table, sampler_of, table_of
 from gdsim.lanes.float_mode import ieee_mode
+from gdsim.population.columns import with_one_nan
 from gdsim.population.evaluation import Packs, scores
 from gdsim.population.samples import table_for
 from gdsim.population.setting import Setting
@@ -54,7 +55,7 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
     problem = setting.problem
     with ieee_mode():
         found = (_of_network if has_products(problem, asked.gradient_norm) else _point_by_point)(setting, terms, coordinates, asked, place)
-    return {name: found[name] for name in variables_of(problem, asked)}
+    return {name: with_one_nan(found[name]) for name in variables_of(problem, asked)}
 
 
 def has_products(problem: Any, gradient_norm: bool) -> bool:

@@ -31,7 +31,7 @@ def workplace(threads: int | None, device: object = CPU) -> Workplace:
     >>> workplace(3)
     Workplace(threads=3, device=None)
     """
-    cores, name = cores_for(threads), checked_device(device)
+    cores, name = cores_for(threads), checked_device(device, or_auto=False)
     if name == AUTO:
         raise ValueError("device='auto' is of Sweep.run, which knows how long runs take: take 'cpu' or 'cuda' here")
     return Workplace(cores, None if name == CPU else usable_device(number_of(name)))

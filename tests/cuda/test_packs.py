@@ -171,7 +171,12 @@ def test_users_name_a_gpu_and_get_the_same(himmelblau, tmp_path):
 
 @pytest.mark.parametrize(
     ("device", "said"),
-    [("gpu", "device must be 'cpu', 'cuda'"), (0, "device must be"), ("auto", "device='auto' is of Sweep.run"), ("cuda:7", "there is no GPU 7")],
+    [
+        ("gpu", "device must be 'cpu', 'cuda', or 'cuda:1' for the second GPU and so on; 'gpu' was given"),
+        (0, "device must be"),
+        ("auto", "device='auto' is of Sweep.run"),
+        ("cuda:7", "there is no GPU 7"),
+    ],
 )
 def test_what_is_no_gpu_is_refused_in_one_line(himmelblau, device, said):
     problem, points = himmelblau
@@ -189,3 +194,14 @@ def test_a_gpu_is_not_asked_for_beside_workers(himmelblau):
     problem, points = himmelblau
     with pytest.raises(ValueError, match="leave one of them out"):
         gd.curvature.eigenvalues(problem, points, client=object(), out="anywhere", device="cuda")
+
+
+def test_nans_of_a_gpu_are_those_of_processors(himmelblau):
+    problem, _ = himmelblau
+    points = np.array([[np.nan, 1.0], [np.inf, -np.inf], [1.0, 2.0]])
+    for call, name in (
+        (lambda **where: gd.evaluate(problem, points, **where), "loss"),
+        (lambda **where: gd.curvature.trace(problem, points, **where), "trace"),
+    ):
+        found, truth = (call(device=device)[name].values.view(np.uint64) for device in ("cuda", "cpu"))
+        assert (found == truth).all()

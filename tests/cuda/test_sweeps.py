@@ -90,6 +90,15 @@ def test_a_gpu_that_fails_ends_the_sweep_in_one_sentence(library):
         sweep().run(device="cuda")
 
 
+def test_a_gpu_that_loads_no_kernel_sets_no_chunk_aside(library, tmp_path):
+    library.fails["cuModuleLoadData"] = 209
+    with pytest.raises(UnfinishedError, match="DeviceError: error 209 in cuModuleLoadData"):
+        sweep().run(out=tmp_path / "out", device="cuda")
+    assert not list(tmp_path.rglob("failed"))
+    library.fails.clear()
+    check(sweep().run(out=tmp_path / "out", device="cuda").compute(), sweep().run())
+
+
 @pytest.mark.full
 def test_a_gpu_that_fails_leaves_a_folder_that_goes_on(library, tmp_path):
     library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)

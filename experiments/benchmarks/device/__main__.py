@@ -11,6 +11,7 @@ from typing import Any
 from experiments.benchmarks.device import bits, rows, sums, threads
 from experiments.benchmarks.device.folder import UnpreparedError, capability_of
 from gdsim.devices import DeviceError, NoDeviceError
+from gdsim.sweep.planning.devices import why_nothing_compiles
 from gdsim.sweep.planning.machine import usable_cores
 
 FOLDER = pathlib.Path("results/device")
@@ -18,11 +19,10 @@ UNMEASURABLE = 2  # the exit code where there is no device, or nothing is prepar
 
 
 def count(text: str) -> int:
-    """A whole number from 1. Raises ValueError, which argparse reports."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    """A whole number from 1. Raises ArgumentTypeError, which argparse reports."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"it must be a whole number from 1; {text!r} was given")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
 
 def prepared(options: argparse.Namespace) -> str:
     """Prepares, and says how large the folder is. Raises UnpreparedError."""
+    if missing := why_nothing_compiles():
+        raise UnpreparedError(missing)
     try:
         if options.part == bits.PART:
             return bits.prepare(options.folder, options.capability, options.rows, options.functions, options.every)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.benchmarks.device import report, sums
-from experiments.benchmarks.device.folder import Reading, Writing
+from experiments.benchmarks.device.folder import Reading, Writing, chosen_of
 from experiments.benchmarks.device.launching import brought, training_kernel
 from gdsim.devices import Device, DeviceError
 from gdsim.kernels.engines import RUN_ON_WARP, Structure
@@ -56,7 +56,9 @@ def prepare(folder: pathlib.Path, capabilities: Sequence[tuple[int, int]], names
     blocks = INPUTS // every // sums.BLOCK
     if blocks < 1 or every & (every - 1):
         raise ValueError(f"--every must be a power of two up to {INPUTS // sums.BLOCK}; {every} was given")
-    writing, chosen = Writing(folder, PART), [case for case in cases() if case.name.startswith(tuple(names))]
+    found = {case.name: case for case in cases()}
+    chosen = [found[name] for name in chosen_of(list(found), names)]
+    writing = Writing(folder, PART)
     kernels: dict[str, dict[str, str]] = {capability_text(c): {} for c in capabilities}
     for name in functions:
         report.say(f"{name}: {blocks} blocks of {sums.BLOCK:,} inputs")

@@ -4,12 +4,14 @@ A part of the folder, such as "bits", is made by one `prepare`. It tells which t
 a kernel of other sources would be measured, or compared with, what it is not.
 """
 
+import argparse
 import gzip
 import hashlib
 import json
 import pathlib
+import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,13 +114,26 @@ class Reading:
 
 
 def capability_of(text: str) -> tuple[int, int]:
-    """A compute capability from its text. Raises ValueError.
+    """A compute capability from its text. Raises ArgumentTypeError, which argparse reports.
 
     >>> capability_of("12.0")
     (12, 0)
     """
-    major, minor = map(int, text.split("."))
-    return major, minor
+    if not (found := re.fullmatch(r"(\d+)\.(\d)", text)):
+        raise argparse.ArgumentTypeError(f"a compute capability is two numbers, such as 9.0; {text!r} was given")
+    return int(found[1]), int(found[2])
+
+
+def chosen_of(names: Sequence[str], beginnings: Sequence[str]) -> list[str]:
+    """The names with one of these beginnings. Raises ValueError for a beginning that none has.
+
+    >>> chosen_of(["moons", "mnist", "xor"], ["m"])
+    ['moons', 'mnist']
+    """
+    for one in beginnings:
+        if not any(name.startswith(one) for name in names):
+            raise ValueError(f"no training's name begins with {one!r}; there are {len(names)}, such as {names[0]!r}")
+    return [name for name in names if name.startswith(tuple(beginnings))]
 
 
 def words(names: Iterable[str]) -> str:

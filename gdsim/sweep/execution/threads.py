@@ -179,7 +179,7 @@ class Threads:
             self.progress.message = ""
             self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
         except Exception as error:
-            self._fail(gathering, FailureKind.RAISED, error)
+            self._fail_by(gathering, error)
             return
         self.going |= {self.pool.submit(self._train, work, gathering) for work in works}
 
@@ -213,10 +213,8 @@ class Threads:
                 self._finish(gathering)
         except InterruptedTrainingError:
             return
-        except DeviceError as error:  # as it would every other chunk's
-            self._fail(gathering, FailureKind.REFUSED, error)
         except Exception as error:
-            self._fail(gathering, FailureKind.RAISED, error)
+            self._fail_by(gathering, error)
 
     def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
         """The columns of a batch's runs, whose time tells how long others will take."""
@@ -239,6 +237,10 @@ class Threads:
                 return
         self.open.discard(gathering)
         self.ready.put(Outcome(chunk, result if self.keep is None else None))
+
+    def _fail_by(self, gathering: Gathering, error: Exception) -> None:
+        """Gives a chunk up by what its compilation or training has raised; a device that fails would fail every other chunk."""
+        self._fail(gathering, FailureKind.REFUSED if isinstance(error, DeviceError) else FailureKind.RAISED, error)
 
     def _fail(self, gathering: Gathering, kind: FailureKind, error: BaseException) -> None:
         if self._give_up(gathering):

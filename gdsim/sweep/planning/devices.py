@@ -32,14 +32,16 @@ class Choice(NamedTuple):
         return {"device": self.device, "device_seconds": self.seconds, "device_memory_bytes": self.memory, "device_reason": self.sentence}
 
 
-def checked_device(device: object) -> str:
-    """A name of what trains. Raises ValueError for anything else.
+def checked_device(device: object, or_auto: bool = True) -> str:
+    """A name of what trains, or of what answers, where nothing is estimated by which "auto" could choose. Raises ValueError for
+    anything else.
 
     >>> checked_device("cuda:1")
     'cuda:1'
     """
     if not isinstance(device, str) or not (device in (CPU, AUTO) or GPU.fullmatch(device)):
-        raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:1' for the second GPU and so on, or 'auto'; {given(device)} was given")
+        names = "'cpu', 'cuda', 'cuda:1' for the second GPU and so on, or 'auto'" if or_auto else "'cpu', 'cuda', or 'cuda:1' for the second GPU and so on"
+        raise ValueError(f"device must be {names}; {given(device)} was given")
     return device
 
 
