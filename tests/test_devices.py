@@ -3,11 +3,17 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.devices import nvidia
+from gdsim.devices import Device, nvidia
+from gdsim.kernels.arena import arrays_of
+from gdsim.kernels.cuda import kernels_on_warps
+from gdsim.population.engine_choice import structure_on_warps
+from gdsim.population.training import prepared_for
 from gdsim.sweep import doctor
+from gdsim.sweep.execution.places import HOST_BYTES, OnDevice
 from gdsim.sweep.planning import devices
 from gdsim.sweep.planning.devices import checked_device, why_not_usable
 from tests.cuda.driver import DriverLibrary
@@ -123,3 +129,27 @@ def test_the_doctor_says_why_there_is_no_gpu(monkeypatch, tmp_path):
 
 def test_names_of_devices():
     assert [checked_device(name) for name in ("cpu", "cuda", "cuda:12", "auto")] == ["cpu", "cuda", "cuda:12", "auto"]
+
+
+def populations():
+    """(what most of a run's memory is, a sweep)."""
+    digits, rounds = gd.datasets.load("digits"), gd.FederatedAveraging(clients=20, sampled=2)
+    yield "results", {"problem": gd.functions.Rosenbrock(), "record": gd.Record(every=1, trajectory=True)}
+    yield "points of sharpness", {"problem": gd.MLP(digits, hidden=[16]), "batch": 32, "record": gd.Record(every=1, sharpness=True)}
+    yield "samples of workers", {"problem": gd.LogisticRegression(digits), "batch": 8, "distribution": rounds, "partition": gd.Overlap(0.3)}
+
+
+@pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in populations()])
+def test_this_machine_has_room_for_what_it_keeps_of_a_batch_that_a_gpu_trains(given):
+    plan = gd.Sweep(optimizer=gd.SGD(), starts=10**6, steps=50, **given).plan(chunk_seconds=1e6)
+    work = OnDevice(Device(library=DriverLibrary()), 1).works_of(plan, plan.chunks[0])[0]
+    kernels = kernels_on_warps(structure_on_warps(work.setting))
+
+    def held(runs):
+        prepared = prepared_for(work.setting, kernels, plan.batch_of(work.chunk, np.arange(runs), work.values))
+        return sum({array.ctypes.data: array.nbytes for array in arrays_of(prepared)}.values())
+
+    of_a_run = (held(128) - held(64)) / 64
+    taken = len(work.rows) * of_a_run
+    assert taken < 1.1 * HOST_BYTES
+    assert len(work.rows) == work.chunk.size or taken > HOST_BYTES / 10

@@ -18,10 +18,10 @@ from gdsim.population.device_training import program_for, train_on_device
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.recorded_sharpness import prepare_sharpness
 from gdsim.sweep.planning.device_speed import on_device
-from gdsim.sweep.planning.memory import DRAWN_BYTES, row_bytes, runs_together
+from gdsim.sweep.planning.memory import DRAWN_BYTES, points_of, row_bytes, runs_together, shard_bytes
 from gdsim.sweep.planning.plan import Chunk, Plan
 
-HOST_BYTES = 2**28  # of this machine's memory, for the starts and the results of a batch
+HOST_BYTES = 2**28  # of this machine's memory, for what it keeps of a batch's runs before they are trained, and after
 
 Columns = dict[str, np.ndarray]
 # What trains runs of a setting, from their starts, or from their earlier ends where it is given these.
@@ -136,8 +136,7 @@ class OnDevice:
     def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
         """As of `Place`: all of the chunk's runs, if this machine has room for them. All chunks of a structure have one kernel."""
         rows, setting = rows_of(plan, chunk, chosen), on_device(plan.groups[chunk.group], plan.starts)
-        bytes_of_run = row_bytes(setting, len(setting.checkpoints)) + DRAWN_BYTES * setting.problem.parameter_count
-        return batches_of(plan, chunk, setting, rows, THREADS, max(1, HOST_BYTES // (bytes_of_run * THREADS)) * THREADS)
+        return batches_of(plan, chunk, setting, rows, THREADS, max(1, HOST_BYTES // (host_bytes(setting) * THREADS)) * THREADS)
 
     def wanted(self, work: Work) -> Sequence[Bound]:
         """As of `Place`: none, as processors train nothing."""
@@ -160,6 +159,14 @@ class OnDevice:
     def close(self) -> None:
         """As of `Place`: gives back what training has taken of the device's memory."""
         self._stations.close()
+
+
+def host_bytes(setting: Setting) -> int:
+    """Bytes of this machine's memory that a run takes which a device trains: its results, its start while that is drawn, the
+    points whose sharpness is recorded, and its workers' samples.
+    """
+    point = DRAWN_BYTES + points_of(setting) * np.dtype(setting.dtype).itemsize
+    return row_bytes(setting, len(setting.checkpoints)) + setting.problem.parameter_count * point + shard_bytes(setting)
 
 
 def rows_of(plan: Plan, chunk: Chunk, chosen: np.ndarray | None) -> np.ndarray | range:
