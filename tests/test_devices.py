@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.devices import Device, nvidia
+from gdsim.devices import SHARE, Device, nvidia
 from gdsim.kernels.arena import arrays_of
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.population.engine_choice import structure_on_warps
@@ -15,7 +15,8 @@ from gdsim.population.training import prepared_for
 from gdsim.sweep import doctor
 from gdsim.sweep.execution.places import HOST_BYTES, OnDevice
 from gdsim.sweep.planning import devices
-from gdsim.sweep.planning.devices import checked_device, why_not_usable
+from gdsim.sweep.planning.device_speed import device_memory, training_seconds
+from gdsim.sweep.planning.devices import UnusableDeviceError, checked_device, why_not_usable
 from tests.cuda.driver import DriverLibrary
 from tests.helpers import gdsim
 
@@ -24,7 +25,7 @@ FILE = "problem = {type = 'booth'}\noptimizer = {type = 'sgd'}\nstarts = 2\nstep
 
 
 def booth(**others):
-    return gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), starts=2, steps=5, **others)
+    return gd.Sweep(problem=gd.functions.Booth(), optimizer=gd.SGD(), **{"starts": 2, "steps": 5, **others})
 
 
 def put_in(monkeypatch, **options):
@@ -153,3 +154,19 @@ def test_this_machine_has_room_for_what_it_keeps_of_a_batch_that_a_gpu_trains(gi
     taken = len(work.rows) * of_a_run
     assert taken < 1.1 * HOST_BYTES
     assert len(work.rows) == work.chunk.size or taken > HOST_BYTES / 10
+
+
+@pytest.mark.parametrize(("capability", "ratio"), [((7, 5), 16), ((8, 0), 2), ((8, 9), 16), ((9, 0), 2), ((10, 0), 2), ((12, 0), 16)])
+def test_float64_is_estimated_by_the_units_that_a_gpu_has_of_it(capability, ratio):
+    info = nvidia.Device(library=DriverLibrary()).info._replace(capability=capability)
+    single, double = (training_seconds(booth(dtype=dtype, starts=10**7).plan(), info) for dtype in ("float32", "float64"))
+    assert double == pytest.approx(ratio * single)
+
+
+def test_a_plan_is_refused_where_a_chunk_would_have_no_room():
+    plan = booth().plan()
+    taken = device_memory(plan, Device(library=DriverLibrary(2**30)))
+    enough, too_little = (int(share * 2 * taken / SHARE) // 256 * 256 for share in (1.05, 0.95))  # as a chunk has half of that share
+    assert device_memory(plan, Device(library=DriverLibrary(enough))) == taken
+    with pytest.raises(UnusableDeviceError, match=r"training takes .* at least, and Interpreter has .*, a chunk of runs .* of it"):
+        device_memory(plan, Device(library=DriverLibrary(too_little)))

@@ -3,16 +3,16 @@ counted of the plan. They serve to choose; what trains faster has the same bits.
 
 Seconds of a chunk of n runs, each of s steps and f operations, on m multiprocessors of u units at a clock of c:
 
-    max( n f / (SHARE 2 u m c r),  f LATENCY / c,  n (b f + 2 s w) / bandwidth )
+    max( n f / (PEAK_SHARE 2 u m c r),  f LATENCY / c,  n (b f + 2 s w) / bandwidth )
 
-r is 1 for float32; for float64 a half, or where few units have its numbers a sixteenth. The second term is that of one run
+r is 1 for float32; for float64 a half on capabilities 8.0, 9.0 and 10.0, and a sixteenth where few units have its numbers. The second term is that of one run
 whose instructions wait for each other. The third is of networks too large for registers, where a step reads b bytes for an
 operation, as tiles of 4 x 4 lanes do, and reads and writes the w bytes of its workers' weights and of what their rule keeps.
 """
 
 import numpy as np
 
-from gdsim.devices import Device, DeviceInfo
+from gdsim.devices import SHARE, STATIONS, Device, DeviceInfo
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, Needs, needs_of, warps_for
@@ -25,9 +25,10 @@ from gdsim.sweep.planning.devices import UnusableDeviceError
 from gdsim.sweep.planning.plan import Chunk, Group, Plan
 from gdsim.words import size_of
 
-SHARE = 0.1  # of a device's peak that operations as they are counted reach; a tenth to a third by instructions that were counted
+PEAK_SHARE = 0.1  # of a device's peak that operations as they are counted reach; a tenth to a third by instructions that were counted
 LATENCY = 4.0  # cycles until what an instruction gives can be used
 FEW_UNITS = {(7, 5): 64, (8, 0): 64}  # of float32, of a multiprocessor; 128 in all others
+HALF_AS_MANY = {(8, 0), (9, 0), (10, 0)}  # capabilities with half as many units of float64; others have few
 TILE_BYTES = 0.25  # read for an operation, as a share of the bytes of a number
 RESIDENT_WARPS = 8  # of a multiprocessor, at least, by the registers of most kernels
 SAMPLED = (2 * THREADS, 4 * THREADS)  # runs by which it is told what more of them take
@@ -47,8 +48,8 @@ def training_seconds(plan: Plan, info: DeviceInfo, share: float = 1.0) -> float:
 
 def _chunk_seconds(setting: Setting, operations: float, runs: float, info: DeviceInfo) -> float:
     units = FEW_UNITS.get(info.capability, 128)
-    ratio = 1.0 if setting.dtype == "float32" else 0.5 if info.capability[1] == 0 else 1 / 16
-    rate = SHARE * 2.0 * units * info.multiprocessors * info.clock * ratio
+    ratio = 1.0 if setting.dtype == "float32" else 0.5 if info.capability in HALF_AS_MANY else 1 / 16
+    rate = PEAK_SHARE * 2.0 * units * info.multiprocessors * info.clock * ratio
     moved = 0.0
     if setting.problem.family == "network" and not setting.is_written_out:
         size = np.dtype(setting.dtype).itemsize
@@ -58,18 +59,23 @@ def _chunk_seconds(setting: Setting, operations: float, runs: float, info: Devic
 
 
 def device_memory(plan: Plan, device: Device) -> int:
-    """Bytes of a device's memory that training a plan takes, about. Raises UnusableDeviceError where there are not as many."""
+    """Bytes of a device's memory that training a plan takes, about, where nobody else has any of it. Raises UnusableDeviceError
+    where a chunk of few runs has no room.
+    """
     had, most = device.info.memory, 0.0
+    room, together = int(SHARE * had) // STATIONS, STATIONS if len(plan.chunks) > 1 else 1
     for number, group in enumerate(plan.groups):
         chunk = max((chunk for chunk in plan.chunks if chunk.group == number), key=lambda chunk: chunk.size)
         setting = on_device(group, plan.starts)
         kernels = kernels_on_warps(structure_on_warps(setting))
         needs = _needs_of(plan, chunk, setting, kernels)
-        least = needs.fixed + needs.run + BLOCK_WARPS * needs.warp
-        if least > had:
-            raise UnusableDeviceError(f"training takes {size_of(least)} of a device's memory at least, and {device.info.name} has {size_of(had)}")
+        least = needs.size(1, BLOCK_WARPS)
+        if least > room:
+            raise UnusableDeviceError(
+                f"training takes {size_of(least)} of a device's memory at least, and {device.info.name} has {size_of(had)}, a chunk of runs {size_of(room)} of it"
+            )
         warps = min(warps_for(chunk.size, kernels.width), RESIDENT_WARPS * device.info.multiprocessors)
-        most = max(most, min(had, needs.fixed + needs.run * chunk.size + warps * needs.warp))
+        most = max(most, min(STATIONS * room, together * needs.size(chunk.size, warps)))
     return int(most)
 
 
