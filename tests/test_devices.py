@@ -17,6 +17,7 @@ from gdsim.sweep.execution.places import HOST_BYTES, OnDevice
 from gdsim.sweep.planning import devices
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import UnusableDeviceError, checked_device, why_not_usable
+from gdsim.sweep.run import placing
 from tests.cuda.driver import DriverLibrary
 from tests.helpers import gdsim
 
@@ -74,6 +75,20 @@ def test_without_a_gpu_it_is_said_in_one_line_and_auto_trains_on_processors(tmp_
     told = []
     booth().run(device="auto", progress=lambda state: told.append(state.message))
     assert any(message.startswith("trained by processors, in about") for message in told)
+
+
+@pytest.mark.usefixtures("without")
+def test_auto_estimates_the_runs_that_a_folder_lacks(tmp_path, monkeypatch):
+    asked, choice_of = [], placing.choice_of
+
+    def noted(plan, options, runs):
+        asked.append(runs)
+        return choice_of(plan, options, runs)
+
+    monkeypatch.setattr(placing, "choice_of", noted)
+    for starts in (2, 5, 5):
+        booth(starts=starts).run(out=tmp_path / "out", device="auto")
+    assert asked == [2, 3]
 
 
 @pytest.mark.usefixtures("without")

@@ -9,6 +9,8 @@ import pytest
 import gdsim as gd
 from gdsim.sweep import doctor, known_bits
 from gdsim.sweep.execution.executor import UnfinishedError
+from gdsim.sweep.planning.devices import Choice
+from gdsim.sweep.run import placing
 from tests.cuda import gpu
 from tests.faults.machinery import shards
 from tests.helpers import gdsim
@@ -82,12 +84,16 @@ def test_what_a_gpu_has_to_say_is_told_as_progress(library):
     assert any("Interpreter had no room for" in message for message in told)
 
 
-def test_a_gpu_that_fails_ends_the_sweep_in_one_sentence(library):
+def test_a_gpu_that_fails_ends_the_sweep_in_one_sentence_and_auto_goes_on_without_it(library, monkeypatch):
     library.on_launch = lambda: library.fails.update(cuEventSynchronize=700)
     with pytest.raises(UnfinishedError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
         sweep().run(device="cuda")
     with pytest.raises(ValueError, match=r"Interpreter no longer answers this process .*: start another"):
         sweep().run(device="cuda")
+    monkeypatch.setattr(placing, "choice_of", lambda *asked: Choice("cuda:0", 1.0, 0, "trained on Interpreter"))
+    told = []
+    check(sweep().run(device="auto", progress=lambda state: told.append(state.message)), sweep().run())
+    assert any(message.startswith("trained by processors: Interpreter no longer answers this process") for message in told)
 
 
 def test_a_gpu_that_loads_no_kernel_sets_no_chunk_aside(library, tmp_path):

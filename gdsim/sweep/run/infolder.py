@@ -52,7 +52,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         found = store.find(verify=True)
         todo = missing_chunks(plan, found.shards, chunks_of(plan, options.part))
         if todo and options.client is None:
-            options = options._replace(where=placed(plan, options))
+            options = options._replace(where=placed(plan, options, runs=sum(chunk.size for chunk in todo)))
         elif todo and options.device == CUDA:
             check_trainable(options)
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)

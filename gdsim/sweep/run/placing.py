@@ -29,11 +29,15 @@ def placed(plan: Plan, options: RunOptions, beside: int = 0, runs: int | None = 
     if name == CPU:
         return Placed(Processors(threads, options.lanes), reason)
     device = _device_for(options)
-    device_memory(plan, device)
+    if options.device != AUTO:  # by which it has been chosen, and found to have room
+        device_memory(plan, device)
     try:
         return Placed(OnDevice(device, options.threads or min(threads, FEEDING)), reason)
     except DeviceError as error:
-        raise UnusableDeviceError(f"{device.info.name} no longer answers this process ({error}): start another") from None
+        lost = f"{device.info.name} no longer answers this process ({error}): start another"
+        if options.device == AUTO:
+            return Placed(Processors(threads, options.lanes), f"trained by processors: {lost}")
+        raise UnusableDeviceError(lost) from None
 
 
 def choice_of(plan: Plan, options: RunOptions, runs: int | None = None) -> Choice:
