@@ -137,9 +137,8 @@ def train_job(
     """
     arena, job, stream = layout.arena, layout.job, station.stream
     base = station.memory(arena.size)
-    sent = fill(stream, layout, program.kernels.with_tables, base)
+    fill(stream, layout, program.kernels.with_tables, base)
     stream.wait()
-    del sent
     with stations.turn(check):
         _launch_until_done(program, layout, stream, base, check, clock)
     runs = arena.place_of(job.runs.reason).region
@@ -155,8 +154,8 @@ def train_job(
 Linked = Callable[[Any, Callable[[np.ndarray], Address]], Any]
 
 
-def fill(stream: Stream, layout: Layout, linked: Linked, base: Address) -> np.ndarray:
-    """Fills a device's memory, from `base` on, with all that warps begin with; gives what must stay until that is done."""
+def fill(stream: Stream, layout: Layout, linked: Linked, base: Address) -> None:
+    """Fills a device's memory, from `base` on, with all that warps begin with."""
     tables, called = layout.tables, layout.arena.place_of(layout.called)
     first, second = (_tables_of(layout, linked, base, warp) for warp in (0, 1))
     warps = np.arange(tables.copies)
@@ -167,7 +166,6 @@ def fill(stream: Stream, layout: Layout, linked: Linked, base: Address) -> np.nd
         if region is not tables:
             _fill_region(stream, region, base + region.first)
     stream.copy_in(base + tables.first, every)
-    return every
 
 
 def _fill_region(stream: Stream, region: Region, first: Address) -> None:

@@ -66,9 +66,8 @@ def _work_at(station: Station, program: Program, work: PackWork, layout: Layout,
     """Works on packs in a station's memory, which has been taken."""
     stream, arena, warps = station.stream, layout.arena, len(layout.called)
     base = station.memory(arena.size)
-    sent = fill(stream, layout, work.linked, base)
+    fill(stream, layout, work.linked, base)
     stream.wait()
-    del sent
     given = np.tile(moved.image, (warps, 1))
     left = np.empty_like(given)
     before, after = (arena.in_copies(layout.job, moved, copies) for copies in (given, left))
