@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import gdsim as gd
 from gdsim.kernels.cuda import Template, kernels_on_warps, stepping, whole_training
 from gdsim.lanes.cubins import cubin_of
+from gdsim.lanes.warps import capability_text
 from gdsim.population.engine_choice import structure_of
 from gdsim.population.setting import Setting
 from tests.cuda.arena import WARP
@@ -49,16 +50,11 @@ KERNELS = _kernels()
 
 def taken_by(name: str, capability: tuple[int, int]) -> list[int]:
     """[registers, bytes of shared memory, bytes of local memory] of a kernel, as its machine code says."""
-    from numba.cuda import types
+    from gdsim.lanes.cuda import ARRAY, NUMBER
 
-    words, kernel = types.Array(types.int64, 1, "C"), KERNELS[name]
+    kernel = KERNELS[name]
     template = kernel.template(kernels_on_warps(structure_of(kernel.setting, WARP)))
-    return list(cubin_of(*template, (words, types.int64, words), capability)[2:])
-
-
-def key_of(capability: tuple[int, int]) -> str:
-    """A capability as the file has it."""
-    return f"{capability[0]}.{capability[1]}"
+    return list(cubin_of(*template, (ARRAY, NUMBER, ARRAY), capability)[2:])
 
 
 def known() -> dict[str, dict[str, list[int]]]:
@@ -71,7 +67,7 @@ def main(names: list[str]) -> None:
     found = known() if FILE.exists() else {}
     for name in KERNELS:
         if not names or any(word in name for word in names):
-            found[name] = {key_of(capability): taken_by(name, capability) for capability in CAPABILITIES}
+            found[name] = {capability_text(capability): taken_by(name, capability) for capability in CAPABILITIES}
             rows = [f" {json.dumps(name)}: {json.dumps(found[name])}" for name in KERNELS if name in found]
             FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 

@@ -12,9 +12,10 @@ import pytest
 import gdsim as gd
 from gdsim.kernels.cuda import kernels_on_warps, stepping
 from gdsim.lanes.cubins import cubin_of, read_cubin
+from gdsim.lanes.warps import capability_text
 from gdsim.population.engine_choice import structure_of
 from tests.cuda.arena import WARP
-from tests.cuda.resources import CAPABILITIES, KERNELS, MORE, key_of, known, taken_by
+from tests.cuda.resources import CAPABILITIES, KERNELS, MORE, known, taken_by
 from tests.cuda.settings import setting
 
 # 309 numbers of a block's and 100 of a thread's own, read at a place that is known only at run time.
@@ -151,18 +152,18 @@ def test_values_beyond_the_registers_that_a_thread_may_take_lie_in_local_memory(
 def asked_about():
     for name, kernel in KERNELS.items():
         marks = [] if kernel.tier == "plain" else [getattr(pytest.mark, kernel.tier)]
-        yield from (pytest.param(name, capability, id=f"{name}, {key_of(capability)}", marks=marks) for capability in CAPABILITIES)
+        yield from (pytest.param(name, capability, id=f"{name}, {capability_text(capability)}", marks=marks) for capability in CAPABILITIES)
 
 
 @pytest.mark.parametrize(("name", "capability"), asked_about())
 def test_kernels_take_no_more_of_a_device_than_they_did(cuda, name, capability):
-    found, (registers, shared, local) = taken_by(name, capability), known()[name][key_of(capability)]
+    found, (registers, shared, local) = taken_by(name, capability), known()[name][capability_text(capability)]
     assert found[0] <= MORE * registers
     assert found[1:] <= [shared, local]  # what is spilled lies in local memory
 
 
 def test_kernels_of_few_parameters_keep_all_in_registers():
-    assert {name: {key_of(c) for c in CAPABILITIES} for name in KERNELS} == {name: set(of) for name, of in known().items()}
+    assert {name: {capability_text(c) for c in CAPABILITIES} for name in KERNELS} == {name: set(of) for name, of in known().items()}
     assert [name for name, taken in known().items() if "packed" not in name and any(local for _, _, local in taken.values())] == []
     assert max(registers for of in known().values() for registers, *_ in of.values()) <= 255
 
