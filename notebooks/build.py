@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 # The longest first, so that two at once end soon.
 NAMES = (
     "lecture", "which_optimizer", "loss_landscape", "sweep_on_dask", "own_rule", "estimators", "distributed_training", "hypergradients", "minima_of_a_network",
-    "first_population",
+    "on_a_gpu", "first_population",
 )  # fmt: skip
 LANGUAGES = ("en", "ru")
 TEXT = re.compile(r"\bT\.(\w+)")
