@@ -72,7 +72,7 @@ def test_tasks_go_to_workers_that_have_what_they_take():
 def cluster(**workers):
     """The client of a cluster in this process, with workers of these options."""
     made = {name: {"cls": distributed.Worker, "options": {"dashboard": False, **options}} for name, options in workers.items()}
-    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "protocol": "inproc://"}}
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "dashboard_address": ":0", "protocol": "inproc://"}}
     with distributed.SpecCluster(workers=made, scheduler=scheduler) as running, distributed.Client(running) as client:
         yield client
 
