@@ -26,8 +26,8 @@ def cluster_options(command: Any) -> Any:
 
 
 @contextlib.contextmanager
-def client_of(console: Any, place: dict[str, Any], threads: int | None = None, chunk_seconds: float = 10.0) -> Iterator[Any]:
-    """The client of the cluster that the options name, or None."""
+def client_of(console: Any, place: dict[str, Any], threads: int | None = None, chunk_seconds: float = 10.0, device: str | None = None) -> Iterator[Any]:
+    """The client of the cluster that the options name, whose workers can train on `device` where they are started here; or None."""
     named = [name for name in ("scheduler", "scheduler_file", "workers", "cluster") if place.get(name) is not None]
     certificates = tuple(place[name] for name in ("tls_ca", "tls_cert", "tls_key"))
     if len(named) > 1:
@@ -49,6 +49,7 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
         from gdsim.sweep.cluster.deployment import read_deployment
 
         given = {"deployment": read_deployment(place["cluster"]), "chunk_seconds": chunk_seconds}
+    _check_device(device, named[0], "workers" not in given and ("deployment" not in given or given["deployment"].offers_gpus))
     what = {"workers": f"starting {place.get('workers')} worker processes", "cluster": f"starting the cluster {place.get('cluster')}"}
     console.say(what.get(named[0], f"connecting to {place[named[0]]}"))
     with connected(**given, tls=certificates if all(certificates) else None) as client:
@@ -61,3 +62,17 @@ def client_of(console: Any, place: dict[str, Any], threads: int | None = None, c
         if dashboard := dashboard_of(client):
             console.say(f"dashboard: {dashboard}")
         yield client
+
+
+def _check_device(device: str | None, option: str, may_have_gpus: bool) -> None:
+    """Refuses a device that no worker of the cluster of an option will have. Raises ValueError."""
+    from gdsim.sweep.planning.devices import CUDA
+    from gdsim.sweep.run.options import check_device
+
+    if device is not None:
+        check_device(device, is_far=True)
+    if device == CUDA and not may_have_gpus:
+        raise ValueError(
+            f"--{option} starts workers that offer no GPU, and --device cuda would wait for one: leave --{option} out to train on this machine's GPU, "
+            "or give a cluster whose workers have GPUs (cluster/README.md)"
+        )

@@ -100,7 +100,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "cluster", "tls_ca", "tls_cert", "tls_key")}
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
-        with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"]) as client:
+        with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"], device) as client:
             with in_file(file):
                 planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=None if client else device)
             console.plan(planned)

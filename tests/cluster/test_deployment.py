@@ -191,6 +191,26 @@ def test_the_command_tells_a_cluster_that_cannot_be(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_device_that_no_worker_will_have_is_refused_before_any_is_started(tmp_path):
+    """Rather than that workers without a GPU wait for one with it."""
+    (tmp_path / "experiment.toml").write_text('starts = 2\nsteps = 2\n[problem]\ntype = "rosenbrock"\n[[optimizer]]\ntype = "sgd"\n')
+    (tmp_path / "local.toml").write_text("workers = 2")
+    (tmp_path / "slurm.toml").write_text('memory = "1 GB"\nwalltime = "01:00:00"')
+    for option, named, device, message in [
+        ("--workers", "2", "cuda", "--workers starts workers that offer no GPU"),
+        ("--cluster", "local:local.toml", "cuda", "--cluster starts workers that offer no GPU"),
+        ("--cluster", "slurm:slurm.toml", "cuda", "--cluster starts workers that offer no GPU"),
+        ("--workers", "2", "cuda:1", "device='cuda:1' is a GPU of this machine"),
+        ("--workers", "2", "gpu", "device must be 'cpu', 'cuda'"),
+    ]:
+        code, out, errors = gdsim("run", "experiment.toml", option, named, "--device", device, folder=tmp_path)
+        assert (code, errors.count("\n")) == (2, 1)
+        assert message in errors
+        assert "starting" not in out
+    assert not (tmp_path / "results").exists()
+    assert [Local().offers_gpus, *(Slurm(memory="1 GB", walltime="01:00:00", gpu=gpu).offers_gpus for gpu in (False, True))] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("made", "package"),
     [(Local(), "cryptography"), (Ssh(hosts=["a"]), "asyncssh"), (Slurm(memory="1 GB", walltime="01:00:00"), "dask-jobqueue")],

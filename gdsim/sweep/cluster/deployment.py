@@ -74,6 +74,11 @@ class Deployment(Declaration, frozen=True, kw_only=True):
         raise NotImplementedError
 
     @property
+    def offers_gpus(self) -> bool:
+        """Whether its workers have a GPU each, and say so."""
+        return False
+
+    @property
     def worker_options(self) -> dict[str, Any]:
         """What every worker process is told."""
         return {"nthreads": self.threads, **({} if self.memory is None else {"memory_limit": _bytes(self.memory)})}
@@ -238,6 +243,11 @@ class Slurm(Deployment, frozen=True, kw_only=True):
         _check_dashboard(self.dashboard)
         _check_folder(self.folder)
         seconds_of(self.walltime)
+
+    @property
+    def offers_gpus(self) -> bool:
+        """As of every kind: where its jobs ask for one."""
+        return self.gpu
 
     def lifetime(self, chunk_seconds: float) -> tuple[int, int]:
         """(seconds after which a worker leaves by itself, the stagger by which that differs from worker to

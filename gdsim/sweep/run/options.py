@@ -72,19 +72,23 @@ def check_options(options: RunOptions, plan: Plan, chosen: np.ndarray | None, *,
     Raises ValueError.
     """
     checked_count(options.attempts, "attempts")
-    checked_device(options.device)
+    check_device(options.device, options.client is not None)
     check_places(options.client is not None, stores, options.threads)
     for is_wrong, why in (
         (chosen is not None and plan.keep == "summary", "keep='summary' keeps no runs that could be chosen; take the sweep with keep='runs' to look at some"),
         (stores and chosen is not None, "runs chooses some runs to look at, and out stores whole chunks of all: give one of them"),
-        (
-            options.client is not None and options.device not in (CPU, CUDA, AUTO),
-            f"device={options.device!r} is a GPU of this machine, and each worker of a cluster has its own: give device='cuda', or 'auto' for processors too",
-        ),
         (options.part is not None and not stores, "part trains a part of the plan into a folder, where the parts come together: give out="),
     ):
         if is_wrong:
             raise ValueError(why)
+
+
+def check_device(device: object, is_far: bool) -> None:
+    """Refuses what is no name of what trains, and a GPU of this machine for a cluster (`is_far`). Raises ValueError."""
+    if checked_device(device) not in (CPU, CUDA, AUTO) and is_far:
+        raise ValueError(
+            f"device={device!r} is a GPU of this machine, and each worker of a cluster has its own: give device='cuda', or 'auto' for processors too"
+        )
 
 
 def check_places(is_far: bool, stores: bool, threads: object) -> None:
