@@ -5,6 +5,7 @@ language, and runs.
 import ast
 import builtins
 import importlib.util
+import itertools
 import re
 import string
 from pathlib import Path
@@ -39,9 +40,12 @@ def kept(stem):
 
 
 def mimes(cell):
-    """The kinds of what a cell put out, but for how far a call is, which is shown only where it takes long."""
+    """The kinds of what a cell put out, but for how far a call is, which is shown only where it takes long, and parts what is
+    printed before it from what is printed after it.
+    """
     outputs = [output for output in cell.get("outputs", ()) if output.output_type != "display_data" or "text/html" not in output.data]
-    return [sorted(output.data) if "data" in output else output.output_type for output in outputs]
+    kinds = [sorted(output.data) if "data" in output else output.output_type for output in outputs]
+    return [kind for before, kind in itertools.pairwise([None, *kinds]) if kind != "stream" or before != "stream"]
 
 
 def code_of(book):
