@@ -20,6 +20,11 @@ SHARE = 0.8  # of a device's free memory that chunks take: others may take of it
 LOOK_SECONDS = 0.1  # between looks whether to stop, where another chunk is waited for
 
 
+def room_on(device: Device) -> int:
+    """Bytes of a device's memory that each station may take, of what is free now. Raises DeviceError."""
+    return int(SHARE * device.free_memory()) // STATIONS
+
+
 class Station:
     """What a chunk has of a device: a stream, memory, and memory of the host that is copied to and from. The next chunk
     takes the same.
@@ -76,7 +81,7 @@ class Stations:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.room = int(SHARE * device.free_memory()) // STATIONS  # bytes that each may take
+        self.room = room_on(device)  # that each may take
         self._training = threading.Lock()
         self._free: queue.LifoQueue[Station | None] = queue.LifoQueue()  # None: is yet to be made
         for _ in range(STATIONS):

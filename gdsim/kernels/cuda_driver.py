@@ -21,6 +21,7 @@ from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.memory import table_of
 from gdsim.lanes.types import Address
 from gdsim.lanes.warps import THREADS
+from gdsim.words import size_of
 
 BLOCK_WARPS = 4  # of a block where there are warps for all multiprocessors
 LAUNCH_SECONDS = 0.2
@@ -123,7 +124,7 @@ def chunk_for(needs: Needs, runs: int, resident_warps: int, room: int) -> Chunk:
     blocks = int((free - taken * needs.run) / (BLOCK_WARPS * needs.warp))
     if blocks < 1:
         least = needs.size(1, BLOCK_WARPS)
-        raise OutOfDeviceMemoryError(f"training takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
+        raise OutOfDeviceMemoryError(f"training takes {size_of(least)} of the device's memory at least, and {size_of(room)} of it can be had")
     return Chunk(taken, min(warps_for(taken, needs.width), resident_warps, blocks * BLOCK_WARPS))
 
 

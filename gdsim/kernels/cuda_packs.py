@@ -15,6 +15,7 @@ from gdsim.kernels.cuda import train_packs_words
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, Layout, Program, fill, launch
 from gdsim.kernels.packs import PackWork
 from gdsim.lanes.memory import table_of
+from gdsim.words import size_of
 
 
 def laid_out(work: PackWork, warps: int) -> tuple[Layout, Region]:
@@ -39,7 +40,7 @@ def warps_for(work: PackWork, packs: int, resident_warps: int, room: int) -> int
     blocks = min(-(-packs // BLOCK_WARPS), resident_warps // BLOCK_WARPS, (room - fixed) // (BLOCK_WARPS * warp))
     if blocks < 1:
         least = fixed + BLOCK_WARPS * warp
-        raise OutOfDeviceMemoryError(f"this takes {least / 2**20:.3g} MiB of the device's memory at least, and {room / 2**20:.3g} MiB of it can be had")
+        raise OutOfDeviceMemoryError(f"this takes {size_of(least)} of the device's memory at least, and {size_of(room)} of it can be had")
     return blocks * BLOCK_WARPS
 
 

@@ -18,6 +18,7 @@ from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.population.setting import Setting
 from gdsim.population.training import Batch, InterruptedTrainingError, Trained, check_of, job_for, prepared_for, trained_from
+from gdsim.words import size_of
 
 SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every type whole lines
 
@@ -136,7 +137,7 @@ class _Training:
         with self.changing:
             self.left.append(runs)
             self.stations.room = min(self.stations.room, int(size / 2))
-        self.say(f"{self.program.device.info.name} had no room for {size / 2**20:.3g} MiB ({error}): going on with chunks of half as much")
+        self.say(f"{self.program.device.info.name} had no room for {size_of(size)} ({error}): going on with chunks of half as much")
 
     def _put(self, runs: range, trained: Trained) -> None:
         """Copies the results of a chunk out of memory that the next will have."""

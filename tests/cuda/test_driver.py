@@ -192,7 +192,7 @@ def test_a_device_that_gives_nothing_ends_the_training(rosenbrock):
     kernel, batch, _ = rosenbrock
     said, library = [], DriverLibrary(2**23)
     library.largest = 1000
-    with pytest.raises(OutOfDeviceMemoryError, match=r"training takes .* MiB of the device's memory at least, and .* can be had"):
+    with pytest.raises(OutOfDeviceMemoryError, match=r"training takes .* kB of the device's memory at least, and .* can be had"):
         train(kernel, batch, library, said.append)
     assert len(said) > 1
 

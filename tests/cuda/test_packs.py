@@ -48,7 +48,7 @@ def test_packs_that_have_no_room_together_are_worked_on_one_after_the_other(devi
 def test_points_for_which_there_is_no_room_at_all_are_refused(device):
     library = DriverLibrary(2**20)
     library.largest = 1000
-    with pytest.raises(OutOfDeviceMemoryError, match=r"this takes .* MiB of the device's memory at least, and .* can be had"):
+    with pytest.raises(OutOfDeviceMemoryError, match=r"this takes .* kB of the device's memory at least, and .* can be had"):
         population.evaluate(gd.functions.Rosenbrock(), np.zeros((3, 2)), place=Workplace(1, Device(library=library)))
 
 

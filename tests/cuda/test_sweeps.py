@@ -130,11 +130,14 @@ def test_ctrl_c_is_heard_between_two_launches(library, tmp_path):
     assert shards(tmp_path / "results" / "sweep") == shards(tmp_path / "processors")
 
 
-def test_a_gpu_with_too_little_memory_is_refused_before_anything_is_written(library, tmp_path):
-    library.memory = 10_000
-    with pytest.raises(ValueError, match=r"training takes .* kB of a device's memory at least, and Interpreter has 10.0 kB"):
+@pytest.mark.parametrize(("memory", "free"), [(10_000, "4.0 kB free for it, of 10.0 kB"), (150_000, "60.0 kB free for it, of 150.0 kB")])
+def test_a_gpu_with_too_little_memory_is_refused_before_anything_is_written(library, tmp_path, memory, free):
+    """Also where all of the memory would be enough, and what two chunks on their way may have of it is not."""
+    library.memory = memory
+    with pytest.raises(ValueError, match=rf"training takes .* kB of a device's memory at least, and Interpreter has {free}: end what else"):
         sweep().run(out=tmp_path / "out", device="cuda")
     assert list(tmp_path.iterdir()) == []
+    assert "at least, and Interpreter has" in sweep(starts=10**7, steps=1000).plan(device="auto", chunk_seconds=100).choice.sentence
 
 
 def test_the_plan_says_where_it_is_trained_and_why(monkeypatch, compiled, tmp_path):

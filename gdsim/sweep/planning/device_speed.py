@@ -12,7 +12,7 @@ operation, as tiles of 4 x 4 lanes do, and reads and writes the w bytes of its w
 
 import numpy as np
 
-from gdsim.devices import SHARE, STATIONS, Device, DeviceInfo
+from gdsim.devices import STATIONS, Device, DeviceError, DeviceInfo, room_on
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import BLOCK_WARPS, Needs, needs_of, warps_for
@@ -59,11 +59,14 @@ def _chunk_seconds(setting: Setting, operations: float, runs: float, info: Devic
 
 
 def device_memory(plan: Plan, device: Device) -> int:
-    """Bytes of a device's memory that training a plan takes, about, where nobody else has any of it. Raises UnusableDeviceError
-    where a chunk of few runs has no room.
+    """Bytes of a device's memory that training a plan takes, about. Raises UnusableDeviceError where a chunk of few runs has no
+    room in what is free of it.
     """
-    had, most = device.info.memory, 0.0
-    room, together = int(SHARE * had) // STATIONS, STATIONS if len(plan.chunks) > 1 else 1
+    try:
+        room = room_on(device)
+    except DeviceError as error:
+        raise UnusableDeviceError(f"{device.info.name} no longer answers this process ({error}): start another") from None
+    most, together = 0.0, STATIONS if len(plan.chunks) > 1 else 1
     for number, group in enumerate(plan.groups):
         chunk = max((chunk for chunk in plan.chunks if chunk.group == number), key=lambda chunk: chunk.size)
         setting = on_device(group, plan.starts)
@@ -72,7 +75,8 @@ def device_memory(plan: Plan, device: Device) -> int:
         least = needs.size(1, BLOCK_WARPS)
         if least > room:
             raise UnusableDeviceError(
-                f"training takes {size_of(least)} of a device's memory at least, and {device.info.name} has {size_of(had)}, a chunk of runs {size_of(room)} of it"
+                f"training takes {size_of(least)} of a device's memory at least, and {device.info.name} has {size_of(room)} free for it, of {size_of(device.info.memory)}: "
+                "end what else has its memory, or train on processors"
             )
         warps = min(warps_for(chunk.size, kernels.width), RESIDENT_WARPS * device.info.multiprocessors)
         most = max(most, min(STATIONS * room, together * needs.size(chunk.size, warps)))
