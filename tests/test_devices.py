@@ -183,5 +183,5 @@ def test_a_plan_is_refused_where_a_chunk_would_have_no_room():
     taken = device_memory(plan, Device(library=DriverLibrary(2**30)))
     enough, too_little = (int(share * 2 * taken / SHARE) // 256 * 256 for share in (1.05, 0.95))  # as a chunk has half of that share
     assert device_memory(plan, Device(library=DriverLibrary(enough))) == taken
-    with pytest.raises(UnusableDeviceError, match=r"training takes .* at least, and Interpreter has .*, a chunk of runs .* of it"):
+    with pytest.raises(UnusableDeviceError, match=r"training takes .* at least, and Interpreter has .* free for it, of .*: end what else"):
         device_memory(plan, Device(library=DriverLibrary(too_little)))

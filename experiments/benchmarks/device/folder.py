@@ -131,7 +131,7 @@ def chosen_of(names: Sequence[str], beginnings: Sequence[str]) -> list[str]:
     ['moons', 'mnist']
     """
     for one in beginnings:
-        if not any(name.startswith(one) for name in names):
+        if names and not any(name.startswith(one) for name in names):
             raise ValueError(f"no training's name begins with {one!r}; there are {len(names)}, such as {names[0]!r}")
     return [name for name in names if name.startswith(tuple(beginnings))]
 
