@@ -117,6 +117,26 @@ def test_where_nothing_compiles_for_gpus_it_is_said_what_to_install(monkeypatch)
     assert "what compiles for GPUs is not installed" in booth().plan(device="auto").choice.sentence
 
 
+@pytest.mark.usefixtures("without")
+def test_what_cannot_be_compiled_for_a_gpu_is_refused_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "e.toml").write_text(FILE)
+    monkeypatch.setattr("gdsim.sweep.run.compiling.why_nothing_compiles", lambda: "")
+
+    def said(*options):
+        code, _, errors = gdsim("compile", "e.toml", *options, folder=tmp_path, patched=True)
+        assert code == 2
+        return errors.splitlines()[-1]
+
+    assert said("--capability", "9.0").endswith("a compute capability (9.0) is a GPU's: give --device cuda with it")
+    assert said("--device", "cuda", "--capability", "9").endswith("a compute capability is two numbers, such as 9.0; '9' was given")
+    assert said("--device", "auto").endswith("device='auto' is of runs: kernels are compiled for 'cpu' or for 'cuda'")
+    assert "device must be 'cpu', 'cuda', or 'cuda:1' for the second GPU and so on; 'gpu' was given" in said("--device", "gpu")
+    assert said("--device", "cuda", "--lanes", 8).endswith("leave `lanes` out to train on a device")
+    assert said("--device", "cuda").endswith(f"{NO_DRIVER}; to compile for a GPU that is elsewhere, say its compute capability, as in --capability 9.0")
+    monkeypatch.setattr("gdsim.sweep.run.compiling.why_nothing_compiles", lambda: "it is not installed")
+    assert said("--device", "cuda", "--capability", "9.0").endswith("it is not installed")
+
+
 def test_old_gpus_and_drivers_are_refused():
     info = nvidia.Device(library=DriverLibrary()).info
     assert why_not_usable(info) == why_not_usable(info._replace(capability=(7, 5), driver=(13, 0))) == ""

@@ -51,6 +51,21 @@ class _Part(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class _Capability(click.ParamType):
+    """A compute capability, as in 9.0."""
+
+    name = "X.Y"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Its two numbers, or the usual error for an argument that is none."""
+        from gdsim.lanes.warps import capability_of
+
+        try:
+            return capability_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 USUAL_SECONDS = 10.0
 DOTS_PER_INCH = 130  # of the picture
 # What the table and the picture of a finished sweep need, which is imported while the last of it is trained.
@@ -143,16 +158,21 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, device: st
 @click.argument("file", type=PATH)
 @click.option("--threads", type=int, help="Threads of a process that will train; as many as this one may use if not given.")
 @click.option("--for-workers", is_flag=True, help="Compile as the workers of a cluster do, each of which trains a chunk in one thread.")
+@click.option("--device", metavar="cpu|cuda", default="cpu", help="What they are for: processors, or a GPU (cuda:1 for the second); processors if not given.")
+@click.option(
+    "--capability", "capabilities", type=_Capability(), multiple=True,
+    help="Compute capability of a GPU that is elsewhere, such as 9.0, for which the kernels are; may be given several times.",
+)  # fmt: skip
 @LANES
 @CHUNK_SECONDS
 @SET
 @AS_JSON
-def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: bool, as_json: bool, **options: Any) -> None:
+def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: bool, as_json: bool, capabilities: tuple[Any, ...], **options: Any) -> None:
     """Compile the kernels that the experiment in FILE, or in a folder of results, needs into the cache on
     disk, and train nothing.
 
-    For machines that share a home, once for each kind of processor, and for images, when they are built.
-    GDSIM_CACHE_DIR says where the cache is.
+    For machines that share a home, once for each kind of processor, and for images, when they are built. No GPU
+    is needed to compile for one. GDSIM_CACHE_DIR says where the cache is.
     """
     from gdsim.sweep.run.compiling import compile_kernels
     from gdsim.sweep.run.options import RunOptions
@@ -162,7 +182,7 @@ def compile_file(file: pathlib.Path, settings: tuple[str, ...], for_workers: boo
         if for_workers and options["threads"] is not None:
             raise ValueError("--threads is of a process, and --for-workers of a cluster: give one of them")
         found = compile_kernels(
-            _read(file, settings, or_folder=True), RunOptions(**options), for_workers, functools.cache(console.say)
+            _read(file, settings, or_folder=True), RunOptions(**options), for_workers, functools.cache(console.say), capabilities
         )  # each line once, as a wait is told again and again
     print_finding(found, as_json)
 

@@ -17,7 +17,7 @@ from gdsim.kernels.parts import advance_pack, evaluate_points, pack_kernel, repo
 from gdsim.kernels.team_kernels import kernels_of_width
 from gdsim.kernels.team_memory import Team
 from gdsim.lanes.compiler import Bound, ScopedPart
-from gdsim.lanes.cubins import Compiled, cubin_of, is_kept
+from gdsim.lanes.cubins import Compiled, DeviceKernel, cubin_of, device_kernel
 from gdsim.lanes.types import Address, Count, Lane, Mask, Memory
 from gdsim.lanes.warps import THREADS, anywhere, claim, lane_number, meet_warp, own_number, warp_number
 
@@ -189,20 +189,23 @@ def compiled_training(kernels: Kernels, capability: tuple[int, int]) -> Compiled
     return _compiled(whole_training(kernels), capability, kernels.structure.title)
 
 
+def wanted_training(kernels: Kernels, capability: tuple[int, int]) -> DeviceKernel:
+    """What `compiled_training` compiles, which another process may do. Needs numba-cuda, and no device."""
+    return device_kernel(**_asked(whole_training(kernels), capability, kernels.structure.title))
+
+
 def compiled_for_packs(kernel: PackKernel, capability: tuple[int, int]) -> Compiled:
     """Likewise a `PackKernel`."""
     return _compiled(on_packs(kernel), capability, kernel.bound.title or kernel.kernels.structure.title)
 
 
 def _compiled(template: Template, capability: tuple[int, int], title: str) -> Compiled:
+    return cubin_of(**_asked(template, capability, title))
+
+
+def _asked(template: Template, capability: tuple[int, int], title: str) -> dict[str, Any]:
+    """A kernel as `cubins` is asked for it."""
     from gdsim.lanes.cuda import ARRAY, NUMBER
 
-    return cubin_of(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability, title=f"{title} for a GPU")
-
-
-def is_training_compiled(kernels: Kernels, capability: tuple[int, int]) -> bool:
-    """Whether `compiled_training` would find the kernel. Needs numba-cuda, and no device."""
-    from gdsim.lanes.cuda import ARRAY, NUMBER
-
-    template = whole_training(kernels)
-    return is_kept(template.function, template.parts, (ARRAY, NUMBER, ARRAY), capability)
+    own = {"template": template.function, "parts": template.parts, "arguments": (ARRAY, NUMBER, ARRAY)}
+    return {**own, "capability": capability, "title": f"{title} for a GPU"}

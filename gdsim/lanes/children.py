@@ -33,6 +33,8 @@ ORPHAN_SECONDS = 0.1
 FORK_WARNINGS = re.compile(r".*\bfork\(\)", re.IGNORECASE), Warning, re.compile(re.escape(__name__))
 MOST_KERNELS = 2**14  # of which children are told who has them
 
+locks: list[Any] = []  # of compilers beside Numba's that are loaded, which they take before its own
+
 
 class Child:
     """A process that compiles a kernel, and then others of the same structure that nobody has begun."""
@@ -224,7 +226,9 @@ def forked(work: Callable[[], object]) -> int | None:
     if not warnings.filters or warnings.filters[0][1:4] != FORK_WARNINGS:  # or others come before it
         warnings.filterwarnings("ignore", FORK_WARNINGS[0].pattern, FORK_WARNINGS[1], FORK_WARNINGS[2].pattern)
     parent = os.getpid()
-    with global_compiler_lock, ffi.lib._lock:
+    with contextlib.ExitStack() as stack:
+        for lock in (*locks, global_compiler_lock, ffi.lib._lock):
+            stack.enter_context(lock)
         held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             number = os.fork()

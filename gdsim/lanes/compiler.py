@@ -134,6 +134,12 @@ class Bound(NamedTuple):
     digest: str
     title: str | None = None  # what is told where it must be compiled
 
+    def leave_in_cache(self) -> None:
+        """Compiles it for other processes to find."""
+        cache = DiskCache(self.digest)
+        with cache.file.made_once(None):
+            _compiled(self, cache)
+
 
 def is_own(function: Function) -> bool:
     """Whether a function is gdsim's, and not the user's."""
@@ -293,13 +299,6 @@ def kernel_of(bound: Bound, ask_children: bool = False) -> Any:
         compilations.append(bound.digest)
     _kernels[bound.digest] = kernel
     return kernel
-
-
-def leave_in_cache(bound: Bound) -> None:
-    """Compiles a kernel for other processes to find."""
-    cache = DiskCache(bound.digest)
-    with cache.file.made_once(None):
-        _compiled(bound, cache)
 
 
 def _compiled(bound: Bound, cache: DiskCache) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gdsim.lanes import elf
 from gdsim.lanes.announcing import apart
+from gdsim.lanes.children import made_by_child
 from gdsim.lanes.collecting import no_collection
 from gdsim.lanes.compiler import Bound, compilations, describe
 from gdsim.lanes.kept_files import KeptFile
@@ -28,6 +29,33 @@ class Compiled(NamedTuple):
     registers: int  # of 32 bits, for a thread
     shared_bytes: int  # for a block, beside what the system takes
     local_bytes: int  # for a thread; 0 if its values are all in registers
+
+
+class DeviceKernel(NamedTuple):
+    """A kernel for devices of one compute capability, named by a hash of all that decides its machine code."""
+
+    bound: Bound
+    capability: tuple[int, int]
+    most_registers: int | None  # that a thread may take
+    digest: str
+
+    @property
+    def title(self) -> str | None:
+        """What is told where it must be compiled."""
+        return self.bound.title
+
+    def make(self) -> bytes:
+        """Its machine code, compiled."""
+        from gdsim.lanes import cuda
+
+        return cuda.linked(cuda.ptx_of(self.bound, self.capability), self.capability, self.most_registers)
+
+    def leave_in_cache(self) -> None:
+        """Compiles it for other processes to find, in this thread, by which it is known that a child has not hung."""
+        file = KeptFile(self.digest)
+        with file.made_once(None):
+            if _found(file) is None:
+                _made(file, self.make)
 
 
 # Of section .nv.info, as cuobjdump names them: the attributes that hold a number for a symbol.
@@ -83,40 +111,47 @@ def cubin_of(
 
     A thread takes at most `most_registers`, if they are given, and keeps in local memory what has no place. `title`
     is what `announcing` tells where it must be compiled. The same kernel is made once per process, and taken from
-    the cache on disk where another process left it or is making it. Needs numba-cuda, and no device. Raises TypeError
-    as `compiler.link` does, and ValueError for a capability that NVIDIA's compiler has no code for.
+    the cache on disk where another process left it or is making it, a child that `children` has forked among them. Needs
+    numba-cuda, and no device. Raises TypeError as `compiler.link` does, and ValueError for a capability that NVIDIA's
+    compiler has no code for.
     """
+    kernel = device_kernel(template, parts, arguments, capability, most_registers=most_registers, title=title)
+    by_child = kernel.digest not in _cubins and made_by_child(kernel)
+    return kept_cubin(kernel.digest, title, kernel.make, by_child)
+
+
+def device_kernel(
+    template: Function,
+    parts: Mapping[str, Any],
+    arguments: tuple[Any, ...],
+    capability: tuple[int, int],
+    *,
+    most_registers: int | None = None,
+    title: str | None = None,
+) -> DeviceKernel:
+    """What `cubin_of` makes of the same. Needs numba-cuda, and no device."""
     from gdsim.lanes import cuda
 
     bound = describe(template, parts, arguments, title)
-    digest = _digest_of(bound, capability, most_registers)
-    return kept_cubin(digest, title, lambda: cuda.linked(cuda.ptx_of(bound, capability), capability, most_registers))
-
-
-def is_kept(template: Function, parts: Mapping[str, Any], arguments: tuple[Any, ...], capability: tuple[int, int]) -> bool:
-    """Whether `cubin_of` would find a kernel made. Needs numba-cuda, and no device."""
-    digest = _digest_of(describe(template, parts, arguments), capability, None)
-    return digest in _cubins or KeptFile(digest).exists()
-
-
-def _digest_of(bound: Bound, capability: tuple[int, int], most_registers: int | None) -> str:
-    """By what a kernel's machine code is named."""
-    from gdsim.lanes import cuda
-
     key = "\n".join([bound.digest, f"cuda {capability} {most_registers}", *cuda.versions()])
-    return hashlib.sha256(key.encode()).hexdigest()
+    return DeviceKernel(bound, capability, most_registers, hashlib.sha256(key.encode()).hexdigest())
+
+
+def is_kept(kernel: DeviceKernel) -> bool:
+    """Whether `cubin_of` would find a kernel made."""
+    return kernel.digest in _cubins or KeptFile(kernel.digest).exists()
 
 
 _cubins: dict[str, Compiled] = {}
 
 
-def kept_cubin(digest: str, title: str | None, make: Callable[[], bytes]) -> Compiled:
-    """The kernel of a digest, of this process, or from the cache, or made."""
+def kept_cubin(digest: str, title: str | None, make: Callable[[], bytes], by_child: bool = False) -> Compiled:
+    """The kernel of a digest, of this process, or from the cache, where a child may just have left it, or made."""
     if digest not in _cubins:
         file = KeptFile(digest)
         with file.made_once(title):
-            _cubins[digest] = _found(file) or _made(file, make)
-        if not file.hit:
+            _cubins[digest] = _found(file) or apart(lambda: _made(file, make))
+        if by_child or not file.hit:
             compilations.append(digest)
     return _cubins[digest]
 
@@ -134,6 +169,6 @@ def _found(file: KeptFile) -> Compiled | None:
 def _made(file: KeptFile, make: Callable[[], bytes]) -> Compiled:
     """What is made, and left in the cache."""
     with no_collection():
-        compiled = read_cubin(apart(make))
+        compiled = read_cubin(make())
     file.keep(compiled.cubin)
     return compiled

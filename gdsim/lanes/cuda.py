@@ -35,7 +35,7 @@ from numba.cuda.descriptor import cuda_target
 from numba.cuda.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
 from numba.cuda.typing.templates import AttributeTemplate, infer_global, make_intrinsic_template, signature
 
-from gdsim.lanes import elf, warps
+from gdsim.lanes import children, elf, warps
 from gdsim.lanes.compiler import Bound, Role, describe, link
 from gdsim.lanes.lowering import MayRaiseError, PartLower, part_context
 from gdsim.lanes.memory import register_fields
@@ -51,6 +51,7 @@ TARGET = Target(Compiler(types, models, register_model, signature, lambda: cuda_
 register_fields(TARGET, AttributeTemplate, infer_getattr, lower_getattr_generic)
 typeof_impl.register(DualZero)(TARGET.type_of_zero)
 lower_constant(TARGET.DualType)(TARGET.lowered_zero)
+children.locks.append(global_compiler_lock)
 
 
 def array_type(dtype: str) -> Any:

@@ -7,6 +7,7 @@ come to it. The instructions are those that NVIDIA's compiler knows; `cuda` hand
 """
 
 import contextvars
+import re
 from typing import Any
 
 from llvmlite import ir
@@ -35,6 +36,17 @@ def capability_text(capability: tuple[int, int]) -> str:
     '7.5'
     """
     return f"{capability[0]}.{capability[1]}"
+
+
+def capability_of(text: str) -> tuple[int, int]:
+    """A compute capability from its text. Raises ValueError.
+
+    >>> capability_of("12.0")
+    (12, 0)
+    """
+    if not (found := re.fullmatch(r"([0-9]{1,3})\.([0-9])", text)):
+        raise ValueError(f"a compute capability is two numbers, such as 9.0; {text!r} was given")
+    return int(found[1]), int(found[2])
 
 
 class WarpCode(Code):

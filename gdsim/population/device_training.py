@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gdsim.devices import STATIONS, Device, OutOfDeviceMemoryError, Station, Stations
-from gdsim.kernels.cuda import compiled_training, kernels_on_warps
+from gdsim.kernels.cuda import compiled_training, kernels_on_warps, wanted_training
 from gdsim.kernels.cuda_driver import Program, chunk_for, laid_out, loaded, needs_of, train_job
 from gdsim.kernels.engines import Structure
 from gdsim.kernels.job import Job
+from gdsim.lanes.cubins import DeviceKernel
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.population.setting import Setting
@@ -26,6 +27,11 @@ SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every
 def program_for(setting: Setting, device: Device) -> Program:
     """A device's program that trains the runs of a setting, loaded once for all settings of one structure."""
     return _program_of(structure_on_warps(setting), device)
+
+
+def wanted_kernel(setting: Setting, capability: tuple[int, int]) -> DeviceKernel:
+    """The kernel of such a program, for devices of a compute capability."""
+    return wanted_training(kernels_on_warps(structure_on_warps(setting)), capability)
 
 
 @functools.lru_cache(maxsize=256)

@@ -90,7 +90,7 @@ def test_children_make_what_comes_next_and_their_parent_finds_it():
         if what == "compiling 2":  # it is waited for
             os.write(opening, b"23")
 
-    helpers = Children(2, [wanted[:2], wanted[2:]], lambda k: (os.read(gate, 1), compiler.leave_in_cache(k)))
+    helpers = Children(2, [wanted[:2], wanted[2:]], lambda k: (os.read(gate, 1), k.leave_in_cache()))
     values, made = compiled_with(helpers, wanted, listen)
     assert values == [3.0, 6.0, 9.0]
     assert made == 1
@@ -104,7 +104,7 @@ def test_children_make_what_comes_next_and_their_parent_finds_it():
 
 def test_a_child_goes_on_with_what_nobody_has_begun():
     wanted = kernels(1, 2, 3, 4)
-    helpers = Children(2, [wanted[:3], wanted[3:]], compiler.leave_in_cache)
+    helpers = Children(2, [wanted[:3], wanted[3:]], compiler.Bound.leave_in_cache)
     assert not helpers.has_made(wanted[0])
     (number,) = helpers.going
     os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
@@ -153,15 +153,15 @@ def test_what_a_child_cannot_its_parent_does(make, tries, monkeypatch):
 
 def test_where_no_process_can_be_had_all_is_made_here(monkeypatch):
     monkeypatch.setattr(os, "fork", refuse)
-    assert compiled_with(Children(9, [kernels(1, 2)], compiler.leave_in_cache), kernels(1, 2))[0] == [3.0, 6.0]
+    assert compiled_with(Children(9, [kernels(1, 2)], compiler.Bound.leave_in_cache), kernels(1, 2))[0] == [3.0, 6.0]
 
 
 def test_there_are_no_more_than_cores_or_memory_allow(monkeypatch):
     monkeypatch.setattr(threads, "usable_cores", lambda: 4)
     monkeypatch.setattr(threads, "usable_memory", lambda: 2**32)
-    assert [threads.children_for([], None, count).processes for count in (1, 3, 100)] == [1, 3, 4]
+    assert [threads.children_for([], count).processes for count in (1, 3, 100)] == [1, 3, 4]
     monkeypatch.setattr(threads, "usable_memory", lambda: 2**30)
-    assert threads.children_for([], None, 100).processes == 2
+    assert threads.children_for([], 100).processes == 2
 
 
 def test_there_are_none_while_a_module_is_imported(monkeypatch):
@@ -169,7 +169,7 @@ def test_there_are_none_while_a_module_is_imported(monkeypatch):
     importing, wanted, tried, fork = [True], kernels(1, 2, 3), [], os.fork
     monkeypatch.setattr(children, "is_importing", lambda: bool(importing))
     monkeypatch.setattr(os, "fork", lambda: (tried.append(1), fork())[1])
-    helpers = Children(2, [wanted], compiler.leave_in_cache)
+    helpers = Children(2, [wanted], compiler.Bound.leave_in_cache)
     assert not helpers.has_made(wanted[0])
     assert not tried
     importing.clear()
@@ -199,7 +199,7 @@ def test_what_describing_compiles_asks_no_children():
         with making:
             yield kernels(1, 2)
 
-    helpers = Children(2, wanted(), compiler.leave_in_cache)
+    helpers = Children(2, wanted(), compiler.Bound.leave_in_cache)
     with helped_by(helpers), making:
         assert value_of(compiler.bind(threefold, {"FACTOR": 7.0}, types.void(types.float64[::1]))) == 21.0
     assert compiled_with(helpers, kernels(1, 2))[0] == [3.0, 6.0]
@@ -261,15 +261,18 @@ def test_a_child_ends_with_its_parent(said):
     assert heard() == "forked"  # which comes to an end when the last has ended that could write
 
 
-@pytest.mark.parametrize("lock", ["of the compiler", "of LLVM"])
-def test_no_process_is_forked_while_another_thread_is_compiling(lock):
+@pytest.mark.parametrize("lock", ["of the compiler", "of LLVM", "of another compiler"])
+def test_no_process_is_forked_while_another_thread_is_compiling(lock, monkeypatch):
     from llvmlite.binding import ffi
     from numba.core.compiler_lock import global_compiler_lock
 
     has_it, released = threading.Event(), []
+    held = {"of the compiler": global_compiler_lock, "of LLVM": ffi.lib._lock, "of another compiler": threading.Lock()}[lock]
+    if lock == "of another compiler":
+        monkeypatch.setattr(children, "locks", [held])
 
     def compiling():
-        with global_compiler_lock if lock == "of the compiler" else ffi.lib._lock:
+        with held:
             has_it.set()
             time.sleep(0.05)
             released.append(True)
@@ -277,7 +280,7 @@ def test_no_process_is_forked_while_another_thread_is_compiling(lock):
     thread = threading.Thread(target=compiling)
     thread.start()
     has_it.wait()
-    number = forked(lambda: compiler.leave_in_cache(kernels(5)[0]))
+    number = forked(kernels(5)[0].leave_in_cache)
     assert released == [True]
     thread.join()
     assert os.waitpid(number, 0)[1] == 0

@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import sys
+import threading
 import types
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 import gdsim.lanes
 from gdsim.lanes import compiler, cubins, kernel_folder
 from gdsim.lanes.announcing import announcing
-from gdsim.lanes.cubins import Compiled, cubin_of, kept_cubin, read_cubin
+from gdsim.lanes.children import Children, helped_by
+from gdsim.lanes.cubins import Compiled, DeviceKernel, cubin_of, device_kernel, kept_cubin, read_cubin
 from gdsim.lanes.kept_files import KeptFile
 
 FUNCTION, ENTRY, GLOBAL = 2, 0x10, 1 << 4
@@ -232,3 +234,22 @@ def test_a_kernel_is_found_by_all_that_decides_it(folder, compiles):
     cubins._cubins.clear()
     assert cubin_of(*asked, title="another name") == kernels[0]
     assert len(compiler.compilations) == 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
+def test_children_compile_what_comes_next_and_their_parent_finds_it(folder, compiles, monkeypatch):
+    """A child in the thread by which it is known that it works, its parent in one that leaves Ctrl-C to be heard."""
+    here, asked = [], [(function, {"NUMBER": 1.0}, ("array",), (9, 0)) for function in (first, second)]
+
+    def linked(ptx, capability, most_registers):
+        here.append(ptx)
+        return cubin_with(registers=40 if threading.current_thread() is threading.main_thread() else 41)
+
+    monkeypatch.setattr(compiles, "linked", linked)
+    wanted = [device_kernel(*given) for given in asked]
+    helpers = Children(2, [[kernel] for kernel in wanted], DeviceKernel.leave_in_cache)
+    with helped_by(helpers):
+        assert [cubin_of(*given).registers for given in asked] == [41, 40]
+    helpers.close()
+    assert len(here) == 1
+    assert compiler.compilations == [kernel.digest for kernel in wanted]  # both on this process's behalf

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.benchmarks.device import bits, rows, sums, threads
-from experiments.benchmarks.device.folder import UnpreparedError, capability_of
+from experiments.benchmarks.device.folder import UnpreparedError, chosen_capability
 from gdsim.devices import DeviceError, NoDeviceError
 from gdsim.sweep.planning.devices import why_nothing_compiles
 from gdsim.sweep.planning.machine import usable_cores
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         for action in (run, prepare):
             action.add_argument("--folder", type=pathlib.Path, default=FOLDER, help=f"what is carried to the device's machine (default: {FOLDER})")
         run.add_argument("--gpu", type=int, default=0, help="its number (default: 0)")
-        prepare.add_argument("--capability", type=capability_of, nargs="+", default=[(9, 0)], help="compute capabilities (default: 9.0)")
+        prepare.add_argument("--capability", type=chosen_capability, nargs="+", default=[(9, 0)], help="compute capabilities (default: 9.0)")
         prepare.add_argument("--rows", nargs="*", default=[""], help="beginnings of the names of trainings (default: all)")
         if part == bits.PART:
             prepare.add_argument(

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 import pathlib
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gdsim.lanes.cubins import Compiled
-from gdsim.lanes.warps import capability_text
+from gdsim.lanes.warps import capability_of, capability_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SOURCES = ("gdsim", "tests/cuda", "tests/fixtures", "experiments/benchmarks")
@@ -113,15 +112,12 @@ class Reading:
         return known[capability_text(max(fitting))]
 
 
-def capability_of(text: str) -> tuple[int, int]:
-    """A compute capability from its text. Raises ArgumentTypeError, which argparse reports.
-
-    >>> capability_of("12.0")
-    (12, 0)
-    """
-    if not (found := re.fullmatch(r"(\d+)\.(\d)", text)):
-        raise argparse.ArgumentTypeError(f"a compute capability is two numbers, such as 9.0; {text!r} was given")
-    return int(found[1]), int(found[2])
+def chosen_capability(text: str) -> tuple[int, int]:
+    """A compute capability from its text. Raises ArgumentTypeError, which argparse reports."""
+    try:
+        return capability_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def chosen_of(names: Sequence[str], beginnings: Sequence[str]) -> list[str]:

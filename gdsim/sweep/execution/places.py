@@ -12,9 +12,10 @@ from gdsim.devices import Device, Stations
 from gdsim.lanes.announcing import announcing
 from gdsim.lanes.children import Children, helped_by
 from gdsim.lanes.compiler import Bound
+from gdsim.lanes.cubins import DeviceKernel
 from gdsim.lanes.warps import THREADS
 from gdsim.population import Batch, Setting, train_batch
-from gdsim.population.device_training import program_for, train_on_device
+from gdsim.population.device_training import program_for, train_on_device, wanted_kernel
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.recorded_sharpness import prepare_sharpness
 from gdsim.sweep.planning.device_speed import on_device
@@ -45,6 +46,8 @@ class Work(NamedTuple):
         return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
 
 
+# A kernel that other processes may compile.
+Wanted = Bound | DeviceKernel
 # How the runs of a batch get their columns, by what trains them.
 Trainer = Callable[[Train, Work, Batch], Columns]
 
@@ -66,8 +69,8 @@ class Place(Protocol):
         """A chunk's runs, or those that are chosen, in batches."""
         ...
 
-    def wanted(self, work: Work) -> Sequence[Bound]:
-        """The kernels of processors that a batch needs, which other processes may compile."""
+    def wanted(self, work: Work) -> Sequence[Wanted]:
+        """The kernels that a batch needs and other processes may compile."""
         ...
 
     def prepare(self, work: Work) -> None:
@@ -138,9 +141,9 @@ class OnDevice:
         rows, setting = rows_of(plan, chunk, chosen), on_device(plan.groups[chunk.group], plan.starts)
         return batches_of(plan, chunk, setting, rows, THREADS, max(1, HOST_BYTES // (host_bytes(setting) * THREADS)) * THREADS)
 
-    def wanted(self, work: Work) -> Sequence[Bound]:
-        """As of `Place`: none, as processors train nothing."""
-        return ()
+    def wanted(self, work: Work) -> Sequence[DeviceKernel]:
+        """As of `Place`: one, with the whole of training in it."""
+        return (wanted_kernel(work.setting, self.device.info.capability),)
 
     def prepare(self, work: Work) -> None:
         """As of `Place`."""

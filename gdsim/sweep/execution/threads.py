@@ -14,12 +14,11 @@ import numpy as np
 
 from gdsim.devices import DeviceError
 from gdsim.lanes.children import Children
-from gdsim.lanes.compiler import Bound, leave_in_cache
 from gdsim.population import Batch
 from gdsim.population.summary import Entries, Summary, merge
 from gdsim.population.training import InterruptedTrainingError
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
-from gdsim.sweep.execution.places import Place, Trainer, Work, prepare, train_from_start, works_of
+from gdsim.sweep.execution.places import Place, Trainer, Wanted, Work, prepare, train_from_start, works_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.sweep.planning.plan import Chunk, Plan
@@ -27,16 +26,16 @@ from gdsim.sweep.planning.plan import Chunk, Plan
 CHILD_BYTES = 2**29  # of memory, for a process that compiles
 
 
-def children_for(works: Iterable[Work], place: Place, threads: int, check: Callable[[], None] = lambda: None) -> Children:
-    """Processes that compile the kernels of works, as many as threads will train, where there are so many cores
+def children_for(wanted: Iterable[Sequence[Wanted]], threads: int, check: Callable[[], None] = lambda: None) -> Children:
+    """Processes that compile the kernels of structures, as many as threads will train, where there are so many cores
     and memory suffices.
 
     While one is waited for, `check` may raise.
     """
-    return Children(min(threads, usable_cores(), usable_memory() // CHILD_BYTES), _wanted(works, place), leave_in_cache, check)
+    return Children(min(threads, usable_cores(), usable_memory() // CHILD_BYTES), wanted, lambda kernel: kernel.leave_in_cache(), check)
 
 
-def _wanted(works: Iterable[Work], place: Place) -> Iterator[Sequence[Bound]]:
+def wanted_by(works: Iterable[Work], place: Place) -> Iterator[Sequence[Wanted]]:
     """The kernels of each work, but for those that cannot even be described, which is said where they are
     needed.
     """
@@ -157,7 +156,7 @@ class Threads:
         self.ready: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self.going: set[concurrent.futures.Future[None]] = set()
         self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
-        self.children = children_for(works_of(plan, todo, place, chosen), place, place.threads, progress.raise_if_interrupted)
+        self.children = children_for(wanted_by(works_of(plan, todo, place, chosen), place), place.threads, progress.raise_if_interrupted)
 
     def room(self, waiting: int) -> int:
         """One chunk, if it would keep a thread busy."""

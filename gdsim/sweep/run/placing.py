@@ -1,8 +1,9 @@
 """Where a plan is trained: by threads of this process, or by a device, as was asked for or as takes less time."""
 
 from gdsim.devices import Device, DeviceError
-from gdsim.kernels.cuda import is_training_compiled, kernels_on_warps
+from gdsim.kernels.cuda import kernels_on_warps, wanted_training
 from gdsim.lanes.children import is_made
+from gdsim.lanes.cubins import is_kept
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
 from gdsim.sweep.planning.device_speed import device_memory, on_device, training_seconds
@@ -91,5 +92,5 @@ def _compiling_seconds(plan: Plan, place: Processors) -> float:
 def _device_compiling_seconds(plan: Plan, device: Device) -> float:
     """Likewise a device's."""
     found = {structure_on_warps(setting): setting for setting in (on_device(group, plan.starts) for group in plan.groups)}
-    missing = [found[structure] for structure in found if not is_training_compiled(kernels_on_warps(structure), device.info.capability)]
+    missing = [found[structure] for structure in found if not is_kept(wanted_training(kernels_on_warps(structure), device.info.capability))]
     return sum(DEVICE_NETWORK_SECONDS if setting.problem.family == "network" else DEVICE_SECONDS for setting in missing)
