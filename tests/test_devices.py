@@ -1,6 +1,9 @@
 """The names of devices, and what is said where one cannot be used; sweeps that a GPU trains are in tests/cuda."""
 
+import ctypes
 import json
+import os
+import re
 import sys
 
 import numpy as np
@@ -18,10 +21,10 @@ from gdsim.sweep.planning import devices
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import UnusableDeviceError, checked_device, why_not_usable
 from gdsim.sweep.run import placing
-from tests.cuda.driver import DriverLibrary
+from tests.cuda.driver import ATTRIBUTES, DriverLibrary
 from tests.helpers import gdsim
 
-NO_DRIVER = "no driver of an NVIDIA GPU is installed here"
+NO_DRIVER = "no driver of an NVIDIA GPU is installed here (libcuda.so.1: cannot open): install driver 580 or newer"
 FILE = "problem = {type = 'booth'}\noptimizer = {type = 'sgd'}\nstarts = 2\nsteps = 5\n"
 
 
@@ -30,13 +33,16 @@ def booth(**others):
 
 
 def put_in(monkeypatch, **options):
-    """Gives this process GPUs on which nothing is launched."""
-    monkeypatch.setattr(nvidia, "find_driver", lambda: DriverLibrary(**options))
+    """Gives this process GPUs on which nothing is launched; their driver's library."""
+    library = DriverLibrary(**options)
+    monkeypatch.setattr(nvidia, "find_driver", lambda: library)
     devices._opened.cache_clear()
+    return library
 
 
 @pytest.fixture(autouse=True)
-def closed():
+def closed(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     yield
     devices._opened.cache_clear()
 
@@ -44,15 +50,19 @@ def closed():
 @pytest.fixture
 def without(monkeypatch):
     """A machine without a driver."""
+    have_no_driver(monkeypatch)
 
-    def missing():
-        raise nvidia.NoDeviceError(NO_DRIVER)
 
-    monkeypatch.setattr(nvidia, "find_driver", missing)
+def have_no_driver(monkeypatch):
+    def load(name):
+        raise OSError(f"{name}: cannot open")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr("sys.platform", "linux")
     devices._opened.cache_clear()
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:", "cuda:-1", "CUDA", "", 0, None, "cuda:1.0", "cuda:0 "])
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:", "cuda:-1", "cuda:01", "CUDA", "", 0, None, "cuda:1.0", "cuda:0 "])
 def test_what_is_no_device_is_refused(device, tmp_path):
     for run in (lambda: booth().run(device=device), lambda: booth().run(device=device, out=tmp_path / "out")):
         with pytest.raises(ValueError, match=r"device must be 'cpu', 'cuda', 'cuda:1' for the second GPU and so on, or 'auto'; .* was given"):
@@ -60,14 +70,86 @@ def test_what_is_no_device_is_refused(device, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("without")
-def test_without_a_gpu_it_is_said_in_one_line_and_auto_trains_on_processors(tmp_path):
-    with pytest.raises(ValueError, match=NO_DRIVER):
-        booth().plan(device="cuda")
+def hide(monkeypatch, shown, **options):
+    """GPUs of which the driver shows some; to the interpreter's driver it is not said."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    put_in(monkeypatch, **options)
+
+
+def fail(monkeypatch, name, code):
+    put_in(monkeypatch).fails[name] = code
+
+
+def have_old_driver(monkeypatch):
+    put_in(monkeypatch).version = 12_090
+
+
+def compile_nothing(monkeypatch):
+    put_in(monkeypatch)
+    monkeypatch.setitem(sys.modules, "gdsim.lanes.cuda", None)
+    monkeypatch.delattr("gdsim.lanes.cuda", raising=False)
+
+
+def hide_all(monkeypatch):
+    fail(monkeypatch, "cuInit", 100)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+NO_GPU = "the NVIDIA driver finds no GPU that it can use: CUDA_ERROR_NO_DEVICE in cuInit"
+# What is wrong, the device that is asked for, and the sentence that says so.
+SITUATIONS = {
+    "no driver": (have_no_driver, "cuda", NO_DRIVER),
+    "no GPU": (lambda patch: fail(patch, "cuInit", 100), "cuda", NO_GPU),
+    "all are hidden": (hide_all, "cuda", f"{NO_GPU} (CUDA_VISIBLE_DEVICES is '', and shows this process those alone)"),
+    "beyond the GPUs": (lambda patch: put_in(patch, gpus=2), "cuda:2", "there is no GPU 2: the driver sees GPUs 0 to 1"),
+    "beyond those that are shown": (
+        lambda patch: hide(patch, "3", gpus=1), "cuda:1",
+        "there is no GPU 1: the driver sees GPU 0 alone (CUDA_VISIBLE_DEVICES is '3', and shows this process those alone)",
+    ),
+    "another process has it": (
+        lambda patch: put_in(patch, gpus=2, busy=[1]), "cuda:1",
+        "Interpreter cannot be opened (CUDA_ERROR_DEVICE_UNAVAILABLE in cuDevicePrimaryCtxRetain): another process may have its memory, or have it alone",
+    ),
+    "an old driver": (have_old_driver, "cuda", "the driver of Interpreter knows CUDA up to 12.9, and kernels need 13.0: install driver 580 or newer"),
+    "an old GPU": (
+        lambda patch: put_in(patch, attributes={**ATTRIBUTES, 75: 6, 76: 1}), "cuda",
+        "Interpreter has compute capability 6.1, and 7.5 is the lowest that kernels are compiled for",
+    ),
+    "nothing compiles": (compile_nothing, "cuda", "what compiles for GPUs is not installed (gdsim.lanes.cuda is missing): pip install "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_what_is_wrong_with_a_gpu_is_one_sentence_for_all_who_ask_for_it(situation, monkeypatch, tmp_path):
+    """What was asked for, what is wrong with it, and what can be done; of `auto` and the doctor, what is wrong."""
+    arrange, device, sentence = SITUATIONS[situation]
+    arrange(monkeypatch)
+    monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
+    with pytest.raises(UnusableDeviceError) as refused:
+        booth().run(device=device)
+    said = str(refused.value)
+    assert said.startswith(f"device {device!r} cannot be used: {sentence}")
+    assert said.endswith("; device 'cpu' can, and `gdsim doctor` says what this machine has")
+    assert "\n" not in said
     (tmp_path / "e.toml").write_text(FILE)
     for command in ("run", "plan"):
-        assert gdsim(command, "e.toml", "--device", "cuda", folder=tmp_path, patched=True)[::2] == (2, f"Error: e.toml: {NO_DRIVER}\n")
+        assert gdsim(command, "e.toml", "--device", device, folder=tmp_path, patched=True)[::2] == (2, f"Error: e.toml: {said}\n")
     assert not (tmp_path / "results").exists()
+    with pytest.raises(UnusableDeviceError, match=re.escape(said)):
+        gd.evaluate(gd.functions.Booth(), [0.0, 0.0], device=device)
+    if device == "cuda":  # by which, and not by another number, "auto" goes
+        assert f" s: {sentence}" in booth().plan(device="auto").choice.sentence
+    code, out, errors = gdsim("doctor", "--json", folder=tmp_path, patched=True)
+    found = json.loads(out)
+    assert (code, errors) == (0, "")
+    if "beyond" not in situation:
+        assert any(one.startswith(sentence) for one in [found["no_gpu"], *(gpu["unusable"] for gpu in found["gpus"])])
+    assert found["visible_gpus"] == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.usefixtures("without")
+def test_without_a_gpu_auto_trains_on_processors(tmp_path):
+    (tmp_path / "e.toml").write_text(FILE)
     assert booth().run(device="auto").equals(booth().run())
     code, out, _ = gdsim("run", "e.toml", "--device", "auto", folder=tmp_path, patched=True)
     assert code == 0
@@ -102,21 +184,6 @@ def test_what_goes_with_no_device_is_refused(tmp_path):
     assert booth().plan(device="auto", lanes=8).choice.sentence.endswith("leave `lanes` out to train on a device")
 
 
-def test_a_number_beyond_the_gpus_is_refused(monkeypatch):
-    put_in(monkeypatch, gpus=2)
-    with pytest.raises(ValueError, match=r"there is no GPU 2: the driver sees GPUs 0 to 1 \(CUDA_VISIBLE_DEVICES chooses which it sees\)"):
-        booth().run(device="cuda:2")
-
-
-def test_where_nothing_compiles_for_gpus_it_is_said_what_to_install(monkeypatch):
-    put_in(monkeypatch)
-    monkeypatch.setitem(sys.modules, "gdsim.lanes.cuda", None)
-    monkeypatch.delattr("gdsim.lanes.cuda", raising=False)
-    with pytest.raises(ValueError, match=r"what compiles for GPUs is not installed .*: pip install 'numba-cuda"):
-        booth().run(device="cuda")
-    assert "what compiles for GPUs is not installed" in booth().plan(device="auto").choice.sentence
-
-
 @pytest.mark.usefixtures("without")
 def test_what_cannot_be_compiled_for_a_gpu_is_refused_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "e.toml").write_text(FILE)
@@ -129,7 +196,7 @@ def test_what_cannot_be_compiled_for_a_gpu_is_refused_in_one_line(tmp_path, monk
 
     assert said("--capability", "9.0").endswith("a compute capability (9.0) is a GPU's: give --device cuda with it")
     assert said("--device", "cuda", "--capability", "9").endswith("a compute capability is two numbers, such as 9.0; '9' was given")
-    assert said("--device", "auto").endswith("device='auto' is of runs: kernels are compiled for 'cpu' or for 'cuda'")
+    assert said("--device", "auto").endswith("device 'auto' is of runs, whose seconds can be estimated: give 'cpu' or 'cuda' here")
     assert "device must be 'cpu', 'cuda', or 'cuda:1' for the second GPU and so on; 'gpu' was given" in said("--device", "gpu")
     assert said("--device", "cuda", "--lanes", 8).endswith("leave `lanes` out to train on a device")
     assert said("--device", "cuda").endswith(f"{NO_DRIVER}; to compile for a GPU that is elsewhere, say its compute capability, as in --capability 9.0")
@@ -137,24 +204,31 @@ def test_what_cannot_be_compiled_for_a_gpu_is_refused_in_one_line(tmp_path, monk
     assert said("--device", "cuda", "--capability", "9.0").endswith("it is not installed")
 
 
-def test_old_gpus_and_drivers_are_refused():
+def test_the_oldest_gpus_and_drivers_that_can_be_used_are():
     info = nvidia.Device(library=DriverLibrary()).info
     assert why_not_usable(info) == why_not_usable(info._replace(capability=(7, 5), driver=(13, 0))) == ""
-    assert why_not_usable(info._replace(capability=(6, 1))) == "Interpreter has compute capability 6.1, and 7.5 is the lowest that kernels are compiled for"
-    assert (
-        why_not_usable(info._replace(driver=(12, 9))) == "the driver of Interpreter knows CUDA up to 12.9, and kernels need 13.0: install driver 580 or newer"
-    )
 
 
-def test_the_doctor_says_what_is_missing_of_each_gpu(monkeypatch, tmp_path):
-    put_in(monkeypatch, gpus=2)
-    monkeypatch.setattr(devices, "LOWEST_CUDA", (99, 0))
+def test_the_doctor_has_a_line_for_each_gpu_that_cannot_be_used_too(monkeypatch, tmp_path):
+    hide(monkeypatch, "2,0,1", gpus=3, busy=[1])
+    monkeypatch.setattr(devices, "why_nothing_compiles", lambda: "")
     monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
-    code, out, _ = gdsim("doctor", "--json", folder=tmp_path, patched=True)
-    found = json.loads(out)
+    code, out, errors = gdsim("doctor", folder=tmp_path, patched=True)
+    assert (code, errors) == (0, "")
+    first, second, third, shown = (line for line in out.splitlines() if line.startswith("GPU"))
+    assert first.endswith("bits right (0.0 s)")
+    assert second.startswith("GPU 1:        Interpreter (cuda:1), compute capability 9.0")
+    assert "of memory: cannot be used: Interpreter cannot be opened (CUDA_ERROR_DEVICE_UNAVAILABLE" in second
+    assert third.endswith("bits right (0.0 s)")
+    assert shown == "GPUs shown:   CUDA_VISIBLE_DEVICES is '2,0,1', by whose order they are numbered here; others are hidden"
+
+
+def test_a_gpu_of_which_the_driver_says_nothing_has_its_line(monkeypatch, tmp_path):
+    fail(monkeypatch, "cuDeviceGetName", 999)
+    monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
+    code, out, _ = gdsim("doctor", folder=tmp_path, patched=True)
     assert code == 0
-    assert [gpu["device"] for gpu in found["gpus"]] == ["cuda:0", "cuda:1"]
-    assert {gpu["unusable"] for gpu in found["gpus"]} == {"the driver of Interpreter knows CUDA up to 13.1, and kernels need 99.0: install driver 580 or newer"}
+    assert "GPU 0:        cuda:0 cannot be used: error 999 in cuDeviceGetName\n" in out
 
 
 @pytest.mark.usefixtures("without")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gdsim.devices.nvidia import Device
+from gdsim.devices.nvidia import Device, giving_back
 from gdsim.lanes.types import Address
 
 APART = 1  # CU_STREAM_NON_BLOCKING: waits for no other stream, and none waits for it
@@ -24,7 +24,8 @@ class Stream:
         self.device, self._stream, self._event = device, ctypes.c_void_p(), ctypes.c_void_p()
         self._copied: list[np.ndarray] = []  # from or to, since all was done
         device.call("cuStreamCreate", ctypes.byref(self._stream), ctypes.c_uint(APART))
-        device.call("cuEventCreate", ctypes.byref(self._event), ctypes.c_uint(ASLEEP))
+        with giving_back(device, "cuStreamDestroy_v2", self._stream):
+            device.call("cuEventCreate", ctypes.byref(self._event), ctypes.c_uint(ASLEEP))
 
     def copy_in(self, address: Address, array: np.ndarray) -> None:
         """Copies a contiguous array into the device's memory."""
@@ -59,8 +60,10 @@ class Stream:
 
     def close(self) -> None:
         """Gives the stream back, when all is done."""
-        self.device.call("cuEventDestroy_v2", self._event)
-        self.device.call("cuStreamDestroy_v2", self._stream)
+        try:
+            self.device.call("cuEventDestroy_v2", self._event)
+        finally:
+            self.device.call("cuStreamDestroy_v2", self._stream)
 
     def _do(self, name: str, *arguments: Any) -> None:
         self.device.call(name, *arguments, self._stream)

@@ -3,6 +3,7 @@ something is odd.
 """
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gdsim.devices import DeviceInfo
+from gdsim.devices.nvidia import VISIBLE
 from gdsim.lanes.kernel_folder import NOTHING, Held, NoCacheError, held, is_writable, machine_folder, private_folder, remove
 from gdsim.lanes.machine import vector_bytes
 from gdsim.lanes.warps import capability_text
@@ -20,7 +21,7 @@ from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.execution.executor import UnfinishedError
 from gdsim.sweep.known_bits import wrong_answers
-from gdsim.sweep.planning.devices import found_devices, why_not_usable, why_nothing_compiles
+from gdsim.sweep.planning.devices import Found, found_devices
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.words import size_of
 
@@ -31,7 +32,7 @@ class Gpu(msgspec.Struct, frozen=True):
     """A GPU of this machine, and whether it gives the known bits."""
 
     device: str  # as `device=` takes it
-    name: str
+    name: str  # "" where the driver does not say what it is, and all below is empty or 0
     capability: str
     cuda: str  # the newest that its driver knows
     memory_bytes: int
@@ -41,7 +42,9 @@ class Gpu(msgspec.Struct, frozen=True):
     wrong_bits: list[str]
 
     def __str__(self) -> str:
-        state = self.unusable or f"bits {_sound(self.wrong_bits)} ({self.self_test_seconds:.1f} s)"
+        state = f"cannot be used: {self.unusable}" if self.unusable else f"bits {_sound(self.wrong_bits)} ({self.self_test_seconds:.1f} s)"
+        if not self.name:
+            return f"{self.device} {state}"
         return (
             f"{self.name} ({self.device}), compute capability {self.capability}, a driver for CUDA {self.cuda}, {size_of(self.memory_bytes)} of memory: {state}"
         )
@@ -62,6 +65,7 @@ class Report(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     gpus: list[Gpu]
     no_gpu: str  # why there is none, in a sentence
+    visible_gpus: str | None  # what CUDA_VISIBLE_DEVICES says, if it is set: the driver shows no others
     workers: dict[str, str]  # by the address, what is wrong with a cluster's worker
     self_test_seconds: float
     wrong_bits: list[str]
@@ -75,6 +79,8 @@ class Report(msgspec.Struct, frozen=True):
             "bits": f"{_sound(self.wrong_bits)} ({self.self_test_seconds:.1f} s)",
         }  # fmt: skip
         rows |= {f"GPU {number}": str(gpu) for number, gpu in enumerate(self.gpus)} or {"GPU": f"none: {self.no_gpu}"}
+        if self.gpus and self.visible_gpus is not None:
+            rows["GPUs shown"] = f"{VISIBLE} is {self.visible_gpus!r}, by whose order they are numbered here; others are hidden"
         if self.workers:
             rows["workers"] = f"{len(self.workers)}, {sum(not w for w in self.workers.values())} of them with the versions of this process"
         lines = [f"{name + ':':<14}{text}" for name, text in rows.items()]
@@ -118,7 +124,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     if client is not None and not workers:
         problems.append("the cluster has no workers")
     return Report(
-        processor_name(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, gpus, no_gpu, workers,
+        processor_name(), 8 * vector_bytes(), usable_cores(), last_cache_bytes(), folder and str(folder), *cached, *others, {**_frame(), **versions()}, gpus, no_gpu, os.environ.get(VISIBLE), workers,
         seconds, wrong, problems,
     )  # fmt: skip
 
@@ -160,12 +166,13 @@ def processor_name() -> str:
 def _gpus(announce: Callable[[str], None] | None) -> tuple[list[Gpu], str]:
     """(the GPUs of this machine, why there are none)."""
     found, none = found_devices()
-    return [_gpu(number, device.info, announce) for number, device in enumerate(found)], none
+    return [_gpu(f"cuda:{number}", gpu, announce) for number, gpu in enumerate(found)], none
 
 
-def _gpu(number: int, info: DeviceInfo, announce: Callable[[str], None] | None) -> Gpu:
-    name, wrong, began = f"cuda:{number}", list[str](), time.perf_counter()
-    unusable = why_not_usable(info) or why_nothing_compiles()
+def _gpu(name: str, gpu: Found, announce: Callable[[str], None] | None) -> Gpu:
+    info, unusable, wrong, began = gpu.info, gpu.unusable, list[str](), time.perf_counter()
+    if info is None:
+        return Gpu(name, "", "", "", 0, 0, unusable, 0.0, wrong)
     if not unusable:
         if announce is not None:
             announce(f"training small sweeps on {info.name}; compiling their kernels takes about half a minute the first time")

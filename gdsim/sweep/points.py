@@ -13,7 +13,7 @@ from gdsim.population.workplace import Workplace
 from gdsim.problems import Problem
 from gdsim.problems.checked import check_problem
 from gdsim.sweep.experiment.cells import cells_of
-from gdsim.sweep.planning.devices import AUTO, CPU, checked_device, number_of, usable_device
+from gdsim.sweep.planning.devices import CPU, asked_device, checked_device
 from gdsim.sweep.planning.machine import cores_for, usable_cores
 from gdsim.sweep.results.dataset import feature_names, sweep_behind
 from gdsim.sweep.results.reading import DataArray, Dataset, Result, check_result
@@ -32,9 +32,7 @@ def workplace(threads: int | None, device: object = CPU) -> Workplace:
     Workplace(threads=3, device=None)
     """
     cores, name = cores_for(threads), checked_device(device, or_auto=False)
-    if name == AUTO:
-        raise ValueError("device='auto' is of Sweep.run, which knows how long runs take: take 'cpu' or 'cuda' here")
-    return Workplace(cores, None if name == CPU else usable_device(number_of(name)))
+    return Workplace(cores, None if name == CPU else asked_device(name))
 
 
 def at_points(problem: "Problem | Result", parameters: Any, variable: str, what: str, made: Callable[..., Any], options: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from tests.cuda.arena import Arena
 from tests.cuda.ptx import Program
 
 NAMES = {2: b"CUDA_ERROR_OUT_OF_MEMORY", 100: b"CUDA_ERROR_NO_DEVICE", 200: b"CUDA_ERROR_INVALID_IMAGE", 201: b"CUDA_ERROR_INVALID_CONTEXT"}
-NAMES |= {500: b"CUDA_ERROR_NOT_FOUND", 700: b"CUDA_ERROR_ILLEGAL_ADDRESS"}
+NAMES |= {46: b"CUDA_ERROR_DEVICE_UNAVAILABLE", 500: b"CUDA_ERROR_NOT_FOUND", 700: b"CUDA_ERROR_ILLEGAL_ADDRESS"}
 # An H100's: capability, clocks in kHz, bits of the memory's bus, and bytes of shared memory.
 ATTRIBUTES = {75: 9, 76: 0, 13: 1_980_000, 36: 2_619_000, 37: 5120, 97: 232_448, 81: 233_472, 111: 1024}
 ANYWHERE = (
@@ -49,17 +49,17 @@ class DriverLibrary:
 
     A stream does nothing before it is waited for, as late as a device may: what is copied from is read then, and what is
     copied to has damaged numbers until then, so that a wait that is missing is seen. `log` has what was done, with
-    the stream. Memory that is free is damaged. `fails` has the codes with which functions fail, after 700 all. `seconds` go by as steps are
-    made, of which the launches' words say how many.
+    the stream. Memory that is free is damaged. `fails` has the codes with which functions fail, after 700 all; `busy` are
+    the GPUs that another process has. `seconds` go by as steps are made, of which the launches' words say how many.
     """
 
-    def __init__(self, memory=2**22, multiprocessors=2, blocks=1, order=None, gpus=1, seconds_per_step=1e-3, largest=None):
+    def __init__(self, memory=2**22, multiprocessors=2, blocks=1, order=None, gpus=1, seconds_per_step=1e-3, largest=None, attributes=ATTRIBUTES, busy=()):
         self.arena, self.memory, self.largest = Arena(memory, 2**12), memory, largest or memory
         self.multiprocessors, self.blocks, self.order, self.gpus = multiprocessors, blocks, order, gpus
         self.held, self.modules, self.launches, self.fails, self.current = {}, [], [], {}, set()
         self.seconds, self.seconds_per_step, self.on_launch, self.copied_in = 0.0, seconds_per_step, lambda: None, 0
         self.streams, self.events, self.pinned, self.gone, self.log = {}, {}, {}, [], []
-        self.dead = 0
+        self.dead, self.attributes, self.busy, self.version = 0, attributes, busy, 13_010
         self.changing, self.computing = threading.Lock(), threading.Lock()
 
     def __getattr__(self, name):
@@ -85,7 +85,7 @@ class DriverLibrary:
         assert flags.value == 0
 
     def DriverGetVersion(self, version):
-        version._obj.value = 13_010
+        version._obj.value = self.version
 
     def DeviceGetCount(self, count):
         count._obj.value = self.gpus
@@ -95,6 +95,7 @@ class DriverLibrary:
 
     def DevicePrimaryCtxRetain(self, context, device):
         context._obj.value = 1000 + device.value
+        return 46 if device.value in self.busy else 0
 
     def DeviceGetName(self, name, size, device):
         name.value = b"Interpreter"[: size.value]
@@ -103,7 +104,7 @@ class DriverLibrary:
         memory._obj.value = self.memory
 
     def DeviceGetAttribute(self, value, attribute, device):
-        value._obj.value = {**ATTRIBUTES, 16: self.multiprocessors}[attribute.value]
+        value._obj.value = {**self.attributes, 16: self.multiprocessors}[attribute.value]
 
     def GetErrorName(self, code, text):
         text._obj.value = NAMES.get(code.value)
@@ -233,6 +234,9 @@ class DriverLibrary:
             return 200
         module._obj.value = len(self.modules)
         return 0
+
+    def ModuleUnload(self, module):
+        self.modules[module.value - 1] = None
 
     def ModuleGetFunction(self, function, module, name):
         function._obj.value = module.value

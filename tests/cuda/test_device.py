@@ -162,8 +162,30 @@ def test_a_call_that_fails_is_named(name, code, use, said):
 
 @pytest.mark.parametrize(("text", "entry", "said"), [("\x7fELF damaged", "k", "INVALID_IMAGE"), (STORES_PLACES, "other", "NOT_FOUND")])
 def test_a_damaged_kernel_is_refused(text, entry, said):
+    library = DriverLibrary()
     with pytest.raises(DeviceError, match=said):
-        Device(library=DriverLibrary()).load(compiled(text, entry))
+        Device(library=library).load(compiled(text, entry))
+    assert not any(library.modules)
+
+
+def test_a_stream_is_given_back_where_its_event_cannot_be_made_or_given_back():
+    library = DriverLibrary()
+    device = Device(library=library)
+    library.fails["cuEventCreate"] = 2
+    with pytest.raises(OutOfDeviceMemoryError, match="in cuEventCreate"):
+        Stream(device)
+    del library.fails["cuEventCreate"]
+    stream = Stream(device)
+    library.fails["cuEventDestroy_v2"] = 201
+    with pytest.raises(DeviceError, match="in cuEventDestroy_v2"):
+        stream.close()
+    assert len(library.streams) == 2
+    assert not any(library.streams.values())
+
+
+def test_a_gpu_that_another_process_has_says_so():
+    with pytest.raises(DeviceError, match=r"Interpreter cannot be opened \(CUDA_ERROR_DEVICE_UNAVAILABLE in .*\): another process may have"):
+        Device(1, DriverLibrary(gpus=2, busy=[1]))
 
 
 @pytest.mark.parametrize(("gpus", "number", "said"), [(0, 0, "sees none"), (1, 1, "sees GPU 0 alone"), (4, 4, "sees GPUs 0 to 3"), (2, -1, "no GPU -1")])
@@ -184,5 +206,5 @@ def test_a_machine_without_a_driver_says_so(monkeypatch):
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    with pytest.raises(NoDeviceError, match=r"no driver of an NVIDIA GPU is installed here: .*cannot open"):
+    with pytest.raises(NoDeviceError, match=r"no driver of an NVIDIA GPU is installed here \(.*cannot open shared object file\): install driver 580 or newer"):
         Device()

@@ -174,7 +174,7 @@ def test_users_name_a_gpu_and_get_the_same(himmelblau, tmp_path):
     [
         ("gpu", "device must be 'cpu', 'cuda', or 'cuda:1' for the second GPU and so on; 'gpu' was given"),
         (0, "device must be"),
-        ("auto", "device='auto' is of Sweep.run"),
+        ("auto", "device 'auto' is of runs"),
         ("cuda:7", "there is no GPU 7"),
     ],
 )

@@ -4,15 +4,14 @@ import functools
 import re
 from typing import NamedTuple
 
-from gdsim.devices import Device, DeviceError, DeviceInfo, NoDeviceError
+from gdsim.devices import Device, DeviceError, DeviceInfo, Driver, NoDeviceError
+from gdsim.devices.nvidia import LOWEST_CUDA, LOWEST_DRIVER
 from gdsim.lanes.warps import capability_text
 from gdsim.words import given, installs
 
 CPU, CUDA, AUTO = "cpu", "cuda", "auto"
-GPU = re.compile(r"cuda(?::([0-9]{1,6}))?")
-# What kernels are compiled for at least, and the CUDA that a driver must know to load them, with the version that drivers
-# of NVIDIA's count themselves: numba-cuda's compiler for CUDA 13 makes no others.
-LOWEST_CAPABILITY, LOWEST_CUDA, LOWEST_DRIVER = (7, 5), (13, 0), 580
+GPU = re.compile(r"cuda(?::(0|[1-9][0-9]{0,5}))?")
+LOWEST_CAPABILITY = (7, 5)  # that numba-cuda's compiler for CUDA 13 makes kernels for
 
 
 class UnusableDeviceError(ValueError):
@@ -39,6 +38,8 @@ def checked_device(device: object, or_auto: bool = True) -> str:
     >>> checked_device("cuda:1")
     'cuda:1'
     """
+    if device == AUTO and not or_auto:
+        raise ValueError("device 'auto' is of runs, whose seconds can be estimated: give 'cpu' or 'cuda' here")
     if not isinstance(device, str) or not (device in (CPU, AUTO) or GPU.fullmatch(device)):
         names = "'cpu', 'cuda', 'cuda:1' for the second GPU and so on, or 'auto'" if or_auto else "'cpu', 'cuda', or 'cuda:1' for the second GPU and so on"
         raise ValueError(f"device must be {names}; {given(device)} was given")
@@ -55,6 +56,14 @@ def number_of(device: str) -> int:
     return int(found[1] or 0) if found else 0
 
 
+def asked_device(name: str) -> Device:
+    """The GPU that a user asks for by its name. Raises UnusableDeviceError as `usable_device` does, with what can be done."""
+    try:
+        return usable_device(number_of(name))
+    except UnusableDeviceError as error:
+        raise UnusableDeviceError(f"device {name!r} cannot be used: {error}; device 'cpu' can, and `gdsim doctor` says what this machine has") from None
+
+
 def usable_device(number: int) -> Device:
     """The GPU of this number, opened once. Raises UnusableDeviceError where it is not there, or kernels cannot be compiled for
     it.
@@ -68,14 +77,31 @@ def usable_device(number: int) -> Device:
     return device
 
 
-def found_devices() -> tuple[list[Device], str]:
-    """(the GPUs that the driver sees, why there are none, in a sentence)."""
-    found: list[Device] = []
+class Found(NamedTuple):
+    """A GPU that the driver sees."""
+
+    info: DeviceInfo | None  # None where the driver does not say
+    unusable: str  # why it cannot be used, in a sentence; "" if it can
+
+
+def found_devices() -> tuple[list[Found], str]:
+    """(the GPUs that the driver sees, by their numbers, why there are none, in a sentence)."""
     try:
-        while True:
-            found.append(_opened(len(found)))
-    except (NoDeviceError, DeviceError) as error:
-        return found, "" if found else str(error)
+        driver = Driver()
+    except NoDeviceError as error:
+        return [], str(error)
+    found = [_found(driver, number) for number in range(driver.count)]
+    return found, "" if found else "the NVIDIA driver sees no GPU"
+
+
+def _found(driver: Driver, number: int) -> Found:
+    info = None
+    try:
+        info = driver.info(driver.handle(number))
+        usable_device(number)
+    except (DeviceError, UnusableDeviceError) as error:
+        return Found(info, str(error))
+    return Found(info, "")
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from gdsim.sweep.execution.places import Processors, Work, prepare, works_of
 from gdsim.sweep.execution.threads import children_for, wanted_by
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.device_speed import on_device
-from gdsim.sweep.planning.devices import AUTO, CPU, UnusableDeviceError, checked_device, number_of, usable_device, why_nothing_compiles
+from gdsim.sweep.planning.devices import CPU, UnusableDeviceError, checked_device, number_of, usable_device, why_nothing_compiles
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
 from gdsim.sweep.run.placing import check_trainable
@@ -76,8 +76,6 @@ def compile_kernels(sweep: Experiment, options: RunOptions, by_workers: bool = F
 def _compiled_for(options: RunOptions, capabilities: Capabilities) -> Capabilities:
     """The compute capabilities that are compiled for: those given, or the chosen GPU's; none for processors. Raises ValueError."""
     device = checked_device(options.device, or_auto=False)
-    if device == AUTO:
-        raise ValueError("device='auto' is of runs: kernels are compiled for 'cpu' or for 'cuda'")
     if device == CPU:
         if capabilities:
             raise ValueError(f"a compute capability ({capability_text(capabilities[0])}) is a GPU's: give --device cuda with it")

@@ -7,7 +7,7 @@ from gdsim.lanes.cubins import is_kept
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
 from gdsim.sweep.planning.device_speed import device_memory, on_device, training_seconds
-from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, checked_device, number_of, usable_device
+from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, checked_device, number_of, usable_device
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND, Plan
 from gdsim.sweep.run.options import RunOptions
@@ -73,7 +73,8 @@ def with_choice(plan: Plan, options: RunOptions) -> Plan:
 def _device_for(options: RunOptions) -> Device:
     """The device that is asked for. Raises UnusableDeviceError where it cannot be used, or not with these options."""
     check_trainable(options)
-    return usable_device(number_of(checked_device(options.device)))
+    name = checked_device(options.device)
+    return usable_device(0) if name == AUTO else asked_device(name)
 
 
 def check_trainable(options: RunOptions) -> None:
