@@ -1,5 +1,5 @@
-"""`python experiments/benchmarks --against COMMIT`: rows that are slower than they were, told from those that
-are not.
+"""`python experiments/benchmarks`: rows that are slower than they were are told from those that are not, and sizes
+at which steps become dear from those at which they do not.
 """
 
 import importlib
@@ -9,6 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import gdsim as gd
+from gdsim.problems.activations import ACTIVATIONS
+from gdsim.problems.losses import SAMPLE_LOSSES
+from gdsim.rules import RULES, WRAPPERS
+from gdsim.schedules import SCHEDULES
+from gdsim.stops import STOPS
 
 FOLDER = Path(__file__).parent.parent / "experiments" / "benchmarks"
 
@@ -83,6 +90,111 @@ def test_what_cannot_be_measured_is_said_in_one_line(against, change, tmp_path, 
     assert said[0].startswith("--against no-such-commit: ")
     assert said[1:] == ["this tree failed: ValueError: no such sweep"]
     assert not list(tmp_path.glob("against.*"))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command line comes to."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    main = importlib.import_module("experiments.benchmarks.__main__")
+
+    def of(*words):
+        monkeypatch.setattr("sys.argv", ["benchmarks", *words])
+        return main.asked()
+
+    return of
+
+
+def test_a_quick_comparison_is_of_some_rows_with_head_if_no_commit_is_given(asked):
+    options, rows, rounds = asked("--quick")
+    assert (options.against, rounds) == ("HEAD", 21)
+    assert [row.name for row in rows] == ["moons-momentum-10000", "digits-adam-256", "digits-adam-1", "mnist-adam-64", "rosenbrock-adam-100000"]
+    assert asked("--quick", "--against", "v1", "--rounds", "6")[0].against == "v1"
+
+
+def test_rounds_are_by_default_those_of_what_is_measured(asked):
+    assert [asked(*words)[2] for words in ((), ("--against", "HEAD"), ("--map",), ("--map", "rules", "--rounds", "2"))] == [3, 15, 7, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--quick", "--rows", "xor"], "--rows"), (["--map", "--quick"], "--map is measured alone"), (["--map", "colours"], "colours"),
+        (["--quick", "--rounds", "5"], "at least 6"), (["--rows", "nonsense"], "no row has such a name"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_together_is_refused(asked, words, said, capsys):
+    with pytest.raises(SystemExit):
+        asked(*words)
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def cost_map(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("cost_map")
+
+
+@pytest.mark.usefixtures("cost_map")
+def test_every_registered_name_has_a_place_on_the_map():
+    """Each can be declared as it stands there: a declaration with a field that NEEDED lacks cannot."""
+    variations = importlib.import_module("variations")
+    assert [type(v.sweep.optimizer[0]) for v in variations.variations_of("rules")] == list(RULES)
+    assert [type(v.sweep.optimizer[0]) for v in variations.variations_of("wrappers")] == list(WRAPPERS)
+    assert [type(v.sweep.schedule[0]) for v in variations.variations_of("schedules")] == list(SCHEDULES)
+    assert [type(v.sweep.stop[0]) for v in variations.variations_of("looks")] == list(STOPS)
+    assert [v.sweep.problem[0].activation for v in variations.variations_of("activations")] == list(ACTIVATIONS)
+    assert [v.sweep.problem[0].loss for v in variations.variations_of("losses")] == list(SAMPLE_LOSSES)
+
+
+@pytest.mark.usefixtures("cost_map")
+def test_operations_of_sizes_are_those_counted_by_hand():
+    """Forward, gradients, and back to the hidden layer: of 8-h-3, (8 + 3) h, (8 + 3) h and 3 h a sample."""
+    variations = importlib.import_module("variations")
+    assert {v.name: v.operations for v in variations.variations_of("widths")} == {str(h): 2 * 16 * 25 * h for h in (1, 2, 3, 4, 5, 8, 16, 17, 32, 64, 128)}
+    batches = variations.variations_of("batches")
+    assert [v.operations for v in batches] == [2 * 25 * 16 * n for n in (1, 2, 4, 8, 15, 16, 17, 32, 64, 256, 512)]
+    assert batches[-1].name == "whole"
+    assert variations.variations_of("depths")[0].operations == 2 * 16 * 2 * 24
+
+
+def test_cliffs_are_where_an_operation_becomes_dear_and_sizes_as_dear_as_larger_ones_are_named(cost_map):
+    """Cost by width: twice the operations for 3.2 times the time are a cliff, for 2.9 times are none."""
+    sizes = {"1": (100, 1.0), "2": (200, 3.2), "4": (400, 9.28), "15": (1500, 20.0), "16": (1600, 20.1), "32": (3200, 30.0)}
+    costs = [cost_map.Cost("widths", name, operations, factor * 100, factor, factor, factor) for name, (operations, factor) in sizes.items()]
+    notes = {cost.name: cost.note for cost in cost_map.noted(costs)}
+    assert notes == {"1": "", "2": "CLIFF: an operation costs 1.60 times that of 1", "4": "", "15": "as dear as 16", "16": "", "32": ""}
+    assert "| 15 | 2000 | 20.00 | 20.00 to 20.00 | 1.33e+03 | as dear as 16 |" in cost_map.table(cost_map.noted(costs))
+
+
+def test_a_factor_is_of_pairs_whatever_the_machine_does_from_one_to_the_next(cost_map):
+    variation = importlib.import_module("variations").base()
+    paces = {1.1: 1.0, 1.2: 9.0, 1.3: 2.0, 1.4: 7.0, 1.5: 1.0, 1.6: 3.0, 1.7: 8.0}
+    cost = cost_map.cost_of(variation, [(pace, pace * factor) for factor, pace in paces.items()])
+    assert (cost.factor, cost.low, cost.high) == pytest.approx((1.4, 1.1, 1.7))
+
+
+@pytest.mark.full
+def test_a_map_is_measured_and_left_behind(cost_map, tmp_path, monkeypatch, capsys):
+    """A batch of 256 has 16 times the operations of one of 16: its steps take at least thrice as long."""
+    variations = importlib.import_module("variations")
+    monkeypatch.setattr(cost_map, "SECONDS", 0.02)
+    monkeypatch.setitem(cost_map.AXES, "batches", variations.Axis(True, {"16": {"batch": 16}, "256": {"batch": 256}}))
+    assert cost_map.draw(["batches"], 2, tmp_path) == 0
+    costs = json.loads((tmp_path / "map.json").read_text())["costs"]
+    assert [c["name"] for c in costs] == ["16", "256"]
+    assert costs[1]["factor"] > 3.0 * costs[0]["factor"] > 0.0
+    assert "| 256 | " in (tmp_path / "map.md").read_text()
+    assert "| **batches** |" in capsys.readouterr().out
+
+
+@pytest.mark.full
+def test_runs_that_end_by_themselves_are_no_measurement(cost_map, tmp_path, monkeypatch, capsys):
+    variations = importlib.import_module("variations")
+    monkeypatch.setattr(cost_map, "timed", lambda sweep: cost_map.cpu_seconds(sweep, 64))
+    monkeypatch.setitem(cost_map.AXES, "looks", variations.Axis(False, {"Target": {"stop": gd.Target(1e9)}}))
+    assert cost_map.draw(["looks"], 1, tmp_path) == 2
+    assert capsys.readouterr().err.startswith("looks: runs ended before their 64 steps: ['Target']")
 
 
 # Counted by hand, statements at the ends of lines.

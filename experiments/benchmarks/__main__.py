@@ -3,6 +3,8 @@ table, pictures.
 
     python experiments/benchmarks [--rounds 3] [--rows digits ...] [--scaling] [--out results/benchmarks]
     python experiments/benchmarks --against COMMIT [--rows digits ...]    this tree beside another: against.py
+    python experiments/benchmarks --quick                                  this tree beside HEAD in three minutes
+    python experiments/benchmarks --map [rules ...]                        what a step costs, and where it jumps: cost_map.py
 
 Each round measures the cores' peak and then every system once, one after the other, each in a process of its
 own. A row's figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer,
@@ -20,9 +22,11 @@ import sys
 from typing import Any
 
 import against
+import cost_map
 import figures
 from processes import answer
-from works import ROWS, WORKS, Row
+from variations import AXES
+from works import ROWS, WORKS, Row, rows_named
 
 HERE = pathlib.Path(__file__).parent
 AGREEMENT = 0.02
@@ -74,25 +78,48 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measures all rows, or those whose name begins as asked."""
-    parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--rounds", type=int, help=f"3 by default; {against.ROUNDS} with --against")
-    parser.add_argument("--rows", nargs="+", default=[""], help=f"beginnings of names: {', '.join(r.name for r in ROWS)}; with --against, {against.COLD}")
+def asked() -> tuple[argparse.Namespace, list[Row], int]:
+    """(what the command line says, its rows, its rounds)."""
+    parser = argparse.ArgumentParser(prog="python experiments/benchmarks", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument(
+        "--rounds", type=int, help=f"3 by default; {against.ROUNDS} with --against, {against.QUICK_ROUNDS} with --quick, {cost_map.ROUNDS} with --map"
+    )
+    parser.add_argument("--rows", nargs="+", help=f"names or beginnings of names: {', '.join(r.name for r in ROWS)}; with --against, {against.COLD}")
     parser.add_argument("--against", metavar="COMMIT", help="compare this tree's speed with another's")
+    parser.add_argument("--quick", action="store_true", help="compare some rows' speed with HEAD's, or that of --against, in three minutes")
+    parser.add_argument("--map", nargs="*", metavar="AXIS", choices=AXES, help=f"measure what a step costs as one thing changes: {', '.join(AXES)}")
     parser.add_argument("--scaling", action="store_true", help="measure time against runs, width, batch and threads too")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/benchmarks"))
     options = parser.parse_args()
-    rows = [r for r in ROWS if r.name.startswith(tuple(options.rows))]
+    if options.rows and (options.quick or options.map is not None):
+        parser.error("--rows chooses what --quick and --map have chosen: leave it out")
+    if options.map is not None and (options.quick or options.against or options.scaling):
+        parser.error("--map is measured alone: leave --quick, --against and --scaling out")
+    usual, fewest = 3, 1
+    if options.quick or options.against:
+        usual, fewest = against.QUICK_ROUNDS if options.quick else against.ROUNDS, against.FEWEST_ROUNDS
+    elif options.map is not None:
+        usual = cost_map.ROUNDS
+    if options.quick:
+        options.against, options.rows = options.against or "HEAD", [r.name for r in ROWS if r.quick]
+    options.rows = options.rows or [""]
+    rows = rows_named(options.rows)
     if not rows and not (options.against and against.COLD.startswith(tuple(options.rows))):
         parser.error("no row has such a name")
-    usual, fewest = (against.ROUNDS, against.FEWEST_ROUNDS) if options.against else (3, 1)
     rounds = usual if options.rounds is None else options.rounds
     if rounds < fewest:
         parser.error(f"--rounds must be at least {fewest}")
+    return options, rows, rounds
+
+
+def main() -> None:
+    """Measures all rows, or those whose name begins as asked."""
+    options, rows, rounds = asked()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.against:
         raise SystemExit(against.compare(options.against, options.rows, rounds, options.out))
+    if options.map is not None:
+        raise SystemExit(cost_map.draw(options.map or list(AXES), rounds, options.out))
     results = []
     for row in rows:
         results.append(result_of(row, [round_of(row) for _ in range(rounds)]))

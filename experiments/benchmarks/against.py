@@ -1,6 +1,7 @@
 """Which rows this tree trains slower than another commit, by CPU time, on machines that do other things too.
 
     python experiments/benchmarks --against COMMIT [--rows digits ...] [--rounds 15] [--out results/benchmarks]
+    python experiments/benchmarks --quick [--against COMMIT]
 
 Both trees are copied to a temporary folder, with a cache of kernels each. A round trains a row with both, one
 after the other, on one thread, for a fifth of a second; who begins changes from round to round. What counts
@@ -11,6 +12,11 @@ compilation of the main job (digits.toml) by new processes with empty caches, bo
 A row's ratio is the median over rounds of this tree's time over the commit's, its interval the order
 statistics that enclose that median in 95%. Ends with code 1 if an interval lies wholly above 1.03. All rows
 take a quarter of an hour on two quiet cores.
+
+`--quick` compares with HEAD if no commit is given, and takes three minutes there: one row of each way in which
+gdsim trains (networks in packs, a wide one, one run by a team, a function), in 21 rounds, since what takes long is
+compilation; so its intervals are narrower than those of all rows. What else may have become slower, and "cold", it
+does not see.
 """
 
 import compileall
@@ -27,7 +33,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from works import ROWS, Row
+from works import Row, rows_named
 
 from gdsim.statistics import median, median_interval
 
@@ -35,6 +41,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COLD = "cold"
 ROUNDS, FEWEST_ROUNDS, PROCESSES = 15, 6, 3
+QUICK_ROUNDS = 21
 SECONDS = 0.2  # of one measurement
 SLOWER = 1.03
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -220,7 +227,7 @@ def table(found: Sequence[Comparison], commit: str) -> str:
 
 def compare(commit: str, names: Sequence[str], rounds: int, out: pathlib.Path) -> int:
     """Measures, prints the table and leaves against.json and against.md in `out`; the exit code."""
-    rows = [r for r in ROWS if r.name.startswith(tuple(names))]
+    rows = rows_named(names)
     with tempfile.TemporaryDirectory(prefix="gdsim-against-") as place:
         try:
             trees = [copied(commit, commit_files(commit), pathlib.Path(place, "commit")), copied("this tree", ROOT, pathlib.Path(place, "now"))]

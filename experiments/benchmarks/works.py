@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,17 @@ class Work:
         return gd.MLP(self.samples(), hidden=self.hidden, activation=self.activation, loss=self.loss)
 
     def operations(self) -> int:
-        """Multiplications and additions of the matrix products of a step: forward, backward to every
-        hidden layer, gradients.
-        """
-        problem = self.problem()
-        size = self.batch or len(problem.data.X)
-        (first, *_) = layers = [inputs * units for inputs, units in itertools.pairwise(problem.widths)]
-        return 2 * size * (3 * sum(layers) - first)
+        """`operations_of` the work."""
+        return operations_of(self.problem(), self.batch)
+
+
+def operations_of(problem: gd.MLP, batch: int | None) -> int:
+    """Multiplications and additions of the matrix products of a step: forward, backward to every hidden
+    layer, gradients.
+    """
+    size = batch or len(problem.data.X)
+    (first, *_) = layers = [inputs * units for inputs, units in itertools.pairwise(problem.widths)]
+    return 2 * size * (3 * sum(layers) - first)
 
 
 WORKS = {
@@ -73,7 +78,7 @@ def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.S
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One row of the table: a work ("rosenbrock" is the 2-D function), a rule, how many runs of how many
-    steps, the peers, and the ratio aimed at.
+    steps, the peers, the ratio aimed at, and whether it is among the few by which `--quick` judges.
     """
 
     work: str
@@ -82,6 +87,7 @@ class Row:
     steps: int
     peers: tuple[str, ...]
     target: float | None
+    quick: bool = False
 
     @property
     def name(self) -> str:
@@ -92,19 +98,29 @@ class Row:
 BOTH = ("jax", "torch")
 ROWS = [
     Row("xor", "momentum", 100_000, 1000, BOTH, 10.0),
-    Row("moons", "momentum", 10_000, 500, BOTH, 10.0),
-    Row("digits", "adam", 256, 1000, BOTH, 5.0),
+    Row("moons", "momentum", 10_000, 500, BOTH, 10.0, quick=True),
+    Row("digits", "adam", 256, 1000, BOTH, 5.0, quick=True),
     Row("digits", "momentum", 256, 1000, BOTH, 5.5),
     Row("digits", "adam", 4096, 300, BOTH, 6.5),
-    Row("digits", "adam", 1, 3000, (*BOTH, "sklearn"), 1.5),
+    Row("digits", "adam", 1, 3000, (*BOTH, "sklearn"), 1.5, quick=True),
     Row("digits", "adam", 8, 2000, BOTH, 3.0),
     Row("deep", "momentum", 256, 300, BOTH, None),
-    Row("mnist", "adam", 64, 1000, BOTH, 2.0),
+    Row("mnist", "adam", 64, 1000, BOTH, 2.0, quick=True),
     Row("wide", "adam", 1, 200, BOTH, None),
     Row("wide", "adam", 8, 100, BOTH, None),
     Row("large", "adam", 1, 50, BOTH, None),
-    Row("rosenbrock", "adam", 100_000, 1000, ("jax",), 3.0),
+    Row("rosenbrock", "adam", 100_000, 1000, ("jax",), 3.0, quick=True),
     Row("rosenbrock", "adam", 1_000_000, 1000, ("jax",), 6.0),
     Row("rosenbrock", "momentum", 100_000, 1000, ("jax",), None),
     Row("rosenbrock", "momentum", 1_000_000, 1000, ("jax",), None),
 ]
+
+
+def rows_named(names: Sequence[str]) -> list[Row]:
+    """Those of which a name is given, whole or its beginning; a whole one is that row's alone.
+
+    >>> [row.name for row in rows_named(["rosenbrock-adam-100000", "xor"])]
+    ['xor-momentum-100000', 'rosenbrock-adam-100000']
+    """
+    whole = {row.name for row in ROWS}
+    return [row for row in ROWS if any(row.name == name if name in whole else row.name.startswith(name) for name in names)]
