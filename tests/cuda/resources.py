@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import gdsim as gd
 from gdsim.kernels.cuda import Template, kernels_on_warps, stepping, whole_training
-from gdsim.lanes.cubins import cubin_of
+from gdsim.lanes.cubins import read_cubin
 from gdsim.lanes.warps import capability_text
-from gdsim.population.engine_choice import structure_of
+from gdsim.population.engine_choice import structure_on_warps
 from gdsim.population.setting import Setting
-from tests.cuda.arena import WARP
+from tests.cuda.compiling import kept_ptx
 from tests.cuda.settings import setting
 
 FILE = pathlib.Path(__file__).with_name("taken.json")
@@ -29,19 +29,33 @@ class Kernel(NamedTuple):
 
     template: Callable[[Any], Template]
     setting: Setting
-    tier: str = "slow"  # of pytest, from which on it is asked about
+    tier: str = "slow"  # of pytest, from which on it is asked about; "full" for capability 9.0, for the others "slow"
+    local_bytes: int = 0  # of a thread whose values find no room in registers, on the capability where it takes most
+
+
+def _data(name: str) -> gd.Data:
+    return gd.datasets.load(name)
 
 
 def _kernels() -> dict[str, Kernel]:
     rosenbrock = gd.functions.Rosenbrock()
     adam, momentum = setting(rosenbrock, gd.Adam()), setting(rosenbrock, gd.Momentum())
+    xor = setting(gd.MLP(_data("xor"), hidden=(2,), activation="tanh", loss="log_loss"), gd.Momentum(), is_written_out=True)
+    moons = setting(gd.MLP(_data("moons"), hidden=(16,), activation="tanh", loss="log_loss"), gd.Momentum(), batch=16, is_written_out=True)
+    digits = setting(gd.MLP(_data("digits"), hidden=(32,), activation="relu", loss="cross_entropy"), gd.Adam(), batch=32)
     return {
         "steps, Adam on Rosenbrock": Kernel(stepping, adam, tier="plain"),
         "steps, Adam on Rosenbrock, float64": Kernel(stepping, setting(rosenbrock, gd.Adam(), dtype="float64")),
         "steps, Momentum on Rosenbrock": Kernel(stepping, momentum),
         "steps, averaged Nesterov on Rosenbrock": Kernel(stepping, setting(rosenbrock, gd.Averaged(gd.Nesterov()))),
         "steps, AMSGrad on Ackley": Kernel(stepping, setting(gd.functions.Ackley(), gd.AMSGrad())),
+        "steps, Momentum on xor, written out": Kernel(stepping, xor, tier="full"),
+        "steps, Momentum on moons, written out": Kernel(stepping, moons),
+        "steps, Adam on digits, a run on a warp": Kernel(stepping, digits, local_bytes=96),
         "whole training, Adam on Rosenbrock": Kernel(whole_training, adam),
+        "whole training, Momentum on xor, written out": Kernel(whole_training, xor),
+        "whole training, Momentum on moons, written out": Kernel(whole_training, moons, local_bytes=8),
+        "whole training, Adam on digits, a run on a warp": Kernel(whole_training, digits, local_bytes=80),
     }
 
 
@@ -50,11 +64,11 @@ KERNELS = _kernels()
 
 def taken_by(name: str, capability: tuple[int, int]) -> list[int]:
     """[registers, bytes of shared memory, bytes of local memory] of a kernel, as its machine code says."""
-    from gdsim.lanes.cuda import ARRAY, NUMBER
+    from gdsim.lanes.cuda import ARRAY, NUMBER, linked
 
     kernel = KERNELS[name]
-    template = kernel.template(kernels_on_warps(structure_of(kernel.setting, WARP)))
-    return list(cubin_of(*template, (ARRAY, NUMBER, ARRAY), capability)[2:])
+    template = kernel.template(kernels_on_warps(structure_on_warps(kernel.setting)))
+    return list(read_cubin(linked(kept_ptx(*template, (ARRAY, NUMBER, ARRAY), capability), capability))[2:])
 
 
 def known() -> dict[str, dict[str, list[int]]]:
