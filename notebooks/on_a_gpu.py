@@ -47,8 +47,8 @@ except ValueError as error:
 device, why
 
 # %% [markdown]
-# The command `gdsim doctor` says more: each GPU with its driver and memory, and whether small sweeps that it trains
-# have the known bits; or what is missing.
+# The command `gdsim doctor` says more: each GPU with its driver and memory, and whether numbers that it finds have the
+# known bits; or what is missing.
 
 # %%
 doctor = subprocess.run([sys.executable, "-m", "gdsim", "doctor", "--json"], check=False, capture_output=True, text=True)

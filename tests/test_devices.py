@@ -213,6 +213,7 @@ def test_the_doctor_has_a_line_for_each_gpu_that_cannot_be_used_too(monkeypatch,
     hide(monkeypatch, "2,0,1", gpus=3, busy=[1])
     monkeypatch.setattr(devices, "why_nothing_compiles", lambda: "")
     monkeypatch.setattr(doctor, "wrong_answers", lambda *device: [])
+    monkeypatch.setattr(doctor, "wrong_numbers", lambda device: [])
     code, out, errors = gdsim("doctor", folder=tmp_path, patched=True)
     assert (code, errors) == (0, "")
     first, second, third, shown = (line for line in out.splitlines() if line.startswith("GPU"))

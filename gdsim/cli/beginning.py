@@ -20,8 +20,9 @@ LISTED = ["problems", "optimizers", "schedules", "stops", "distributions", "part
 @click.command()
 @cluster_options
 @click.option("--clean-cache", "is_cleaning", is_flag=True, help="Remove the compiled kernels of other versions and processors instead.")
+@click.option("--train-on-gpus", "trains", is_flag=True, help="Train small sweeps on each GPU too; compiling takes half a minute the first time.")
 @AS_JSON
-def doctor(as_json: bool, is_cleaning: bool, **place: Any) -> None:
+def doctor(as_json: bool, is_cleaning: bool, trains: bool, **place: Any) -> None:
     """Say what this machine offers (and a cluster's workers), and whether its bits are right.
 
     Exit code 4 if something is wrong, 3 if no scheduler answers, 2 for bad input.
@@ -36,7 +37,7 @@ def doctor(as_json: bool, is_cleaning: bool, **place: Any) -> None:
         return
     console = console_of(quiet=as_json)
     with refusals(), unfinished(), client_of(console, place) as client:
-        found = examine(client, console.say)
+        found = examine(client, console.say, trains)
     print_finding(found, as_json)
     if found.problems:
         sys.exit(DAMAGE)

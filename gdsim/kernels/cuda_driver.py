@@ -4,6 +4,7 @@ So many warps work as the device has room for at once, and each takes runs as it
 fraction of a second, between two the host looks whether it is to stop.
 """
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from gdsim.devices import Device, OutOfDeviceMemoryError, Station, Stations, Stream
 from gdsim.kernels.arena import LINE, Arena, Region, zeros_of
 from gdsim.kernels.cpu import Kernels
-from gdsim.kernels.cuda import train_packs_words
+from gdsim.kernels.cuda import array_words, train_packs_words
 from gdsim.kernels.job import Job
 from gdsim.kernels.training import DONE
 from gdsim.lanes.cubins import Compiled
@@ -207,6 +208,24 @@ def launch(program: Program, stream: Stream, warps: int, words: Sequence[int]) -
     each = -(-warps // program.device.info.multiprocessors)
     block_warps = each if each < 3 else BLOCK_WARPS
     stream.launch(program.function, -(-warps // block_warps), block_warps * THREADS, words)
+
+
+def launch_once(device: Device, compiled: Compiled, blocks: int, threads: int, given: Sequence[np.ndarray | int]) -> None:
+    """Runs a kernel of flat arrays and whole numbers once; the arrays have then what it left in them."""
+    arrays = [one for one in given if isinstance(one, np.ndarray)]
+    *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in arrays]).tolist()
+    with contextlib.closing(Station(device)) as station:
+        function, stream, base = device.load(compiled), station.stream, station.memory(size)
+        places = [base + offset for offset in offsets]
+        for array, place in zip(arrays, places, strict=True):
+            stream.copy_in(place, array)
+        left = iter(places)
+        words = [word for one in given for word in (array_words(next(left), one.size, one.itemsize) if isinstance(one, np.ndarray) else [one])]
+        stream.launch(function, blocks, threads, words)
+        stream.wait()
+        for array, place in zip(arrays, places, strict=True):
+            stream.copy_out(array, place)
+        stream.wait()
 
 
 def next_steps(steps: int, seconds: float) -> int:

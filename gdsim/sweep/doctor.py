@@ -20,8 +20,8 @@ from gdsim.population.engine_choice import last_cache_bytes
 from gdsim.sweep.cluster.driver import workers_of
 from gdsim.sweep.cluster.worker import versions
 from gdsim.sweep.execution.executor import UnfinishedError
-from gdsim.sweep.known_bits import wrong_answers
-from gdsim.sweep.planning.devices import Found, found_devices
+from gdsim.sweep.known_bits import wrong_answers, wrong_numbers
+from gdsim.sweep.planning.devices import Found, found_devices, usable_device
 from gdsim.sweep.planning.machine import usable_cores
 from gdsim.words import size_of
 
@@ -97,9 +97,9 @@ def _sound(wrong_bits: list[str]) -> str:
     return f"WRONG in {', '.join(wrong_bits)}" if wrong_bits else "right"
 
 
-def examine(client: Any = None, announce: Callable[[str], None] | None = None) -> Report:
+def examine(client: Any = None, announce: Callable[[str], None] | None = None, trains_on_gpus: bool = False) -> Report:
     """Looks at this machine, its GPUs, and the workers of a `distributed.Client` if one is given; trains three small
-    sweeps, and some of them on each GPU.
+    sweeps, and has each GPU find numbers that are known (`kernels.self_test`), or train some of the sweeps too.
     """
     workers = {} if client is None else workers_of(client)
     if announce is not None:
@@ -107,7 +107,7 @@ def examine(client: Any = None, announce: Callable[[str], None] | None = None) -
     began = time.perf_counter()
     wrong = wrong_answers()
     seconds = time.perf_counter() - began
-    gpus, no_gpu = _gpus(announce)
+    gpus, no_gpu = _gpus(announce, trains_on_gpus)
     problems = [f"the bits of {name} are not the known ones: results of this machine differ from those of others" for name in wrong]
     problems += [f"the bits of {name} on {gpu.device} are not the known ones: train on processors" for gpu in gpus for name in gpu.wrong_bits]
     folder, cached, others = None, NOTHING, NOTHING
@@ -163,22 +163,22 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpus(announce: Callable[[str], None] | None) -> tuple[list[Gpu], str]:
+def _gpus(announce: Callable[[str], None] | None, trains: bool) -> tuple[list[Gpu], str]:
     """(the GPUs of this machine, why there are none)."""
     found, none = found_devices()
-    return [_gpu(f"cuda:{number}", gpu, announce) for number, gpu in enumerate(found)], none
+    return [_gpu(number, gpu, announce, trains) for number, gpu in enumerate(found)], none
 
 
-def _gpu(name: str, gpu: Found, announce: Callable[[str], None] | None) -> Gpu:
-    info, unusable, wrong, began = gpu.info, gpu.unusable, list[str](), time.perf_counter()
+def _gpu(number: int, gpu: Found, announce: Callable[[str], None] | None, trains: bool) -> Gpu:
+    name, info, unusable, wrong, began = f"cuda:{number}", gpu.info, gpu.unusable, list[str](), time.perf_counter()
     if info is None:
         return Gpu(name, "", "", "", 0, 0, unusable, 0.0, wrong)
     if not unusable:
-        if announce is not None:
+        if announce is not None and trains:
             announce(f"training small sweeps on {info.name}; compiling their kernels takes about half a minute the first time")
         try:
-            wrong = wrong_answers(name)
+            wrong = wrong_numbers(usable_device(number)) + (wrong_answers(name) if trains else [])
         except (UnfinishedError, ValueError, RuntimeError) as error:
-            unusable = f"small sweeps could not be trained there: {' '.join(str(error).split())}"
+            unusable = f"it fails at small work: {' '.join(str(error).split())}"
     cuda, capability = capability_text(info.driver), capability_text(info.capability)
     return Gpu(name, info.name, capability, cuda, info.memory, info.multiprocessors, unusable, time.perf_counter() - began, wrong)

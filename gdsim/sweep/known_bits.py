@@ -1,5 +1,5 @@
-"""What the bits of a few small sweeps are, on every processor: the answers by which a machine is known to be
-right.
+"""What the bits of a few small sweeps are, on every processor and GPU, and those of what kernels are made of: the answers by
+which a machine is known to be right.
 """
 
 import hashlib
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from gdsim.data import load
+from gdsim.devices import Device
+from gdsim.kernels.self_test import numbers_of
 from gdsim.problems import MLP
 from gdsim.problems.functions import Rosenbrock
 from gdsim.rules import Adam, Momentum, Nesterov
@@ -61,6 +63,25 @@ ANSWERS = {
         2: "b92dd10368be8945501c0b27d87143417e90bf074415bd395a38e99021987f38",
     },
 }
+
+
+# Hashes of what `kernels.self_test` finds.
+NUMBERS = {
+    "random numbers": "7d67b8e92013000eb255f28d95806ee3f9ae7817a58962c15114efd1f9e6133d",
+    "rounding": "dce337bf76b01f58025e77007da2071e788ee222f0cf2420f79d4478fa4f1f6a",
+    "steps of Adam": "4f20c28ce7371e875f91561a0f25b7a8199b2ab9b27b5f4c7de2adf289910252",
+    "elementary functions": "49a98d9709d7246d38787249b6ec8e9126351d5ae2ad320a6531fec31ba75f2f",
+}
+
+
+def unlike(found: dict[str, bytes]) -> list[str]:
+    """The names of those numbers whose bits are not the known ones."""
+    return [name for name, numbers in found.items() if hashlib.sha256(numbers).hexdigest() != NUMBERS[name]]
+
+
+def wrong_numbers(device: Device) -> list[str]:
+    """Those of them that a GPU finds. Raises DeviceError where it fails."""
+    return unlike(numbers_of(device))
 
 
 ON_DEVICES = ("functions", "batches")  # of both number types; each kernel more takes some seconds to compile

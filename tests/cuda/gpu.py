@@ -3,7 +3,7 @@
 import functools
 
 from gdsim.devices import nvidia
-from gdsim.kernels import cuda as cuda_kernels
+from gdsim.kernels import cuda as cuda_kernels, self_test
 from gdsim.lanes.cubins import Compiled
 from gdsim.sweep.planning import devices
 from tests.cuda.driver import DriverLibrary
@@ -19,6 +19,7 @@ def put_in(monkeypatch, compiled, **options):
         return Compiled(ptx.encode(), Program(ptx).entry, 32, 0, 0)
 
     monkeypatch.setattr(nvidia, "find_driver", lambda: library)
-    monkeypatch.setattr(cuda_kernels, "cubin_of", made)
+    for module in (cuda_kernels, self_test):
+        monkeypatch.setattr(module, "cubin_of", made)
     monkeypatch.setattr(devices, "_opened", functools.cache(devices._opened.__wrapped__))
     return library

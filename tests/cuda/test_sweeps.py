@@ -160,12 +160,12 @@ def test_the_plan_says_where_it_is_trained_and_why(monkeypatch, compiled, tmp_pa
 @pytest.mark.full
 def test_the_doctor_compares_a_gpus_bits_with_the_known_ones(library, tmp_path, monkeypatch):
     monkeypatch.setattr(known_bits, "ON_DEVICES", ("functions",))
-    code, out, errors = gdsim("doctor", folder=tmp_path, patched=True)
+    code, out, errors = gdsim("doctor", "--train-on-gpus", folder=tmp_path, patched=True)
     assert (code, errors) == (0, "")
     assert "GPU 0:        Interpreter (cuda:0), compute capability 9.0, a driver for CUDA 13.1, 16.8 MB of memory: bits right (" in out
-    assert library.launches
+    assert len(library.launches) > 1
     monkeypatch.setattr(doctor, "wrong_answers", lambda *device: list(device and ["functions"]))
-    code, out, _ = gdsim("doctor", folder=tmp_path, patched=True)
+    code, out, _ = gdsim("doctor", "--train-on-gpus", folder=tmp_path, patched=True)
     assert code == 4
     assert "memory: bits WRONG in functions" in out
     assert "problem: the bits of functions on cuda:0 are not the known ones: train on processors" in out

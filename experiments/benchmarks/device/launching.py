@@ -1,16 +1,11 @@
 """Kernels on a device: what is timed there is timed by the device itself."""
 
-import contextlib
 import ctypes
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from gdsim.devices import Device, DeviceError, Station
+from gdsim.devices import Device, DeviceError
 from gdsim.devices.nvidia import find_driver
-from gdsim.kernels.arena import LINE
-from gdsim.kernels.cuda import array_words, compiled_training, kernels_on_warps
+from gdsim.kernels.cuda import compiled_training, kernels_on_warps
 from gdsim.kernels.cuda_driver import Program, loaded
 from gdsim.kernels.engines import Structure
 from gdsim.lanes.cubins import Compiled
@@ -65,21 +60,3 @@ def training_kernel(structure: Structure, capability: tuple[int, int]) -> Compil
 def brought(device: Device, structure: Structure, compiled: Compiled) -> Program:
     """A structure's program on a device, from a kernel that was compiled before."""
     return loaded(device, kernels_on_warps(structure), compiled)
-
-
-def launch(device: Device, compiled: Compiled, blocks: int, threads: int, given: Sequence[np.ndarray | int]) -> None:
-    """Runs a kernel of flat arrays and whole numbers once; the arrays have then what it left in them."""
-    arrays = [one for one in given if isinstance(one, np.ndarray)]
-    *offsets, size = np.cumsum([0] + [-(-array.nbytes // LINE) * LINE for array in arrays]).tolist()
-    with contextlib.closing(Station(device)) as station:
-        function, stream, base = device.load(compiled), station.stream, station.memory(size)
-        places = [base + offset for offset in offsets]
-        for array, place in zip(arrays, places, strict=True):
-            stream.copy_in(place, array)
-        left = iter(places)
-        words = [word for one in given for word in (array_words(next(left), one.size, one.itemsize) if isinstance(one, np.ndarray) else [one])]
-        stream.launch(function, blocks, threads, words)
-        stream.wait()
-        for array, place in zip(arrays, places, strict=True):
-            stream.copy_out(array, place)
-        stream.wait()

@@ -14,11 +14,12 @@ import numpy as np
 
 from experiments.benchmarks.device import report
 from experiments.benchmarks.device.folder import ROOT, Reading, Writing, chosen_of
-from experiments.benchmarks.device.launching import TimingLibrary, brought, launch, training_kernel
+from experiments.benchmarks.device.launching import TimingLibrary, brought, training_kernel
 from experiments.benchmarks.peak import CHAINS_AT_ONCE, chains
 from experiments.benchmarks.processes import answer, seconds
 from experiments.benchmarks.works import WORKS, Row, sweep_of
 from gdsim.devices import Device
+from gdsim.kernels.cuda_driver import launch_once
 from gdsim.lanes.cubins import Compiled, cubin_of
 from gdsim.lanes.parts import WIDTH
 from gdsim.lanes.types import Count, Memory
@@ -84,7 +85,7 @@ def peak_of(device: Device, timing: TimingLibrary, compiled: Compiled, steps: in
     speeds = []
     for _ in range(5):
         timing.seconds()
-        launch(device, compiled, blocks, BLOCK_WARPS * THREADS, [values, steps])
+        launch_once(device, compiled, blocks, BLOCK_WARPS * THREADS, [values, steps])
         speeds.append(2.0 * values.size * steps / timing.seconds() / 1e9)
     return max(speeds)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.device.launching import launch
 from gdsim.devices import Device
+from gdsim.kernels.cuda_driver import launch_once
 from gdsim.lanes.bits import from_bits, to_bits
 from gdsim.lanes.compiler import bind, float_mode_parts
 from gdsim.lanes.cubins import Compiled, cubin_of
@@ -122,5 +122,5 @@ def compiled_sums(name: str, capability: tuple[int, int]) -> Compiled:
 def sums_by_device(device: Device, compiled: Compiled, blocks: int, every: int) -> np.ndarray:
     """[block, (sum, XOR)] of a function, by a device."""
     found = np.zeros(blocks * 2 * THREADS, np.uint32)
-    launch(device, compiled, blocks, THREADS, [np.arange(THREADS, dtype=np.uint32), every, BLOCK // THREADS, found])
+    launch_once(device, compiled, blocks, THREADS, [np.arange(THREADS, dtype=np.uint32), every, BLOCK // THREADS, found])
     return folded(found, THREADS)
