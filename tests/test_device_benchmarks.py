@@ -4,6 +4,7 @@ import doctest
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from experiments.benchmarks.device import bits, folder, report, rows, threads
@@ -18,8 +19,10 @@ def test_examples_are_true(module):
 
 def test_what_was_prepared_stays_until_its_successor_is_whole(tmp_path):
     folder.Writing(tmp_path, "rows").finish({"capabilities": {"8.0": {}}})
-    folder.Writing(tmp_path, "rows").keep_arrays("sums", {})
+    with pytest.raises(ValueError, match="Object arrays"), folder.Writing(tmp_path, "rows") as writing:
+        writing.keep_arrays("sums", {"a": np.array([object()])})
     assert folder.Reading(tmp_path, "rows").kernels_for((8, 0)) == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["rows"]
 
 
 def test_threads_are_measured_and_must_give_the_same_bits(tmp_path, monkeypatch, capsys):

@@ -55,6 +55,16 @@ def small(compiled, monkeypatch):
     monkeypatch.setattr(rows, "PEAK_STEPS", 2)
 
 
+@pytest.mark.parametrize("part", ["bits", "rows"])
+@pytest.mark.usefixtures("cuda")
+def test_a_capability_for_which_nothing_is_compiled_is_refused_before_anything_is_made(part, tmp_path, capsys):
+    assert main([part, "prepare", "--capability", "9.0", "1.0", "--folder", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("no code is made for compute capability 1.0: the CUDA compiler that is installed knows 7.5")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.full
 def test_bits_are_compared_and_wrong_ones_are_found(small, tmp_path, monkeypatch, capsys):
     place = ["--folder", str(tmp_path)]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.benchmarks.device import report, sums
-from experiments.benchmarks.device.folder import Reading, Writing, chosen_of
+from experiments.benchmarks.device.folder import Reading, Writing, check_capabilities, chosen_of
 from experiments.benchmarks.device.launching import brought, training_kernel
 from gdsim.devices import Device, DeviceError
 from gdsim.kernels.engines import RUN_ON_WARP, Structure
@@ -58,20 +58,21 @@ def prepare(folder: pathlib.Path, capabilities: Sequence[tuple[int, int]], names
         raise ValueError(f"--every must be a power of two up to {INPUTS // sums.BLOCK}; {every} was given")
     found = {case.name: case for case in cases()}
     chosen = [found[name] for name in chosen_of(list(found), names)]
-    writing = Writing(folder, PART)
-    kernels: dict[str, dict[str, str]] = {capability_text(c): {} for c in capabilities}
-    for name in functions:
-        report.say(f"{name}: {blocks} blocks of {sums.BLOCK:,} inputs")
-        for capability in capabilities:
-            kernels[capability_text(capability)][name] = writing.keep_kernel(sums.compiled_sums(name, capability))
-    writing.keep_arrays(SUMS, {name: sums.sums_by_processor(name, blocks, every) for name in functions})
-    for number, case in enumerate(chosen):
-        report.say(f"{number + 1} of {len(chosen)}: {case.name}")
-        for capability in capabilities:
-            kernels[capability_text(capability)][case.name] = writing.keep_kernel(training_kernel(case.structure, capability))
-        setting = case.row.setting
-        writing.keep_arrays(f"case {number}", train_batch(setting, case.batch, full_width(setting)).columns)
-    return writing.finish({"capabilities": kernels, "cases": [case.name for case in chosen], "functions": list(functions), "every": every})
+    check_capabilities(capabilities)
+    with Writing(folder, PART) as writing:
+        kernels: dict[str, dict[str, str]] = {capability_text(c): {} for c in capabilities}
+        for name in functions:
+            report.say(f"{name}: {blocks} blocks of {sums.BLOCK:,} inputs")
+            for capability in capabilities:
+                kernels[capability_text(capability)][name] = writing.keep_kernel(sums.compiled_sums(name, capability))
+        writing.keep_arrays(SUMS, {name: sums.sums_by_processor(name, blocks, every) for name in functions})
+        for number, case in enumerate(chosen):
+            report.say(f"{number + 1} of {len(chosen)}: {case.name}")
+            for capability in capabilities:
+                kernels[capability_text(capability)][case.name] = writing.keep_kernel(training_kernel(case.structure, capability))
+            setting = case.row.setting
+            writing.keep_arrays(f"case {number}", train_batch(setting, case.batch, full_width(setting)).columns)
+        return writing.finish({"capabilities": kernels, "cases": [case.name for case in chosen], "functions": list(functions), "every": every})
 
 
 def run(folder: pathlib.Path, out: pathlib.Path, number: int, budget: float, library: Any = None) -> tuple[int, str]:

@@ -11,6 +11,7 @@ import json
 import pathlib
 import shutil
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ def folder_bytes(folder: pathlib.Path) -> int:
 
 
 class Writing:
-    """A part of the folder that is made anew, and takes the place of what was there once it is whole."""
+    """A part of the folder that is made anew in a `with` block, and takes the place of what was there once it is whole; what
+    the block has not finished is removed.
+    """
 
     def __init__(self, folder: pathlib.Path, part: str) -> None:
         self.folder, self.part, self.place = folder, part, folder / f"{part}.making"
@@ -50,6 +53,12 @@ class Writing:
         self.tree = tree_digest()  # as it is read, and not as it may be when all is made
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        shutil.rmtree(self.place, ignore_errors=True)
 
     def keep_kernel(self, compiled: Compiled) -> str:
         """Keeps a kernel once, and gives the name by which it is found again."""
@@ -130,6 +139,14 @@ def chosen_of(names: Sequence[str], beginnings: Sequence[str]) -> list[str]:
         if names and not any(name.startswith(one) for name in names):
             raise ValueError(f"no training's name begins with {one!r}; there are {len(names)}, such as {names[0]!r}")
     return [name for name in names if name.startswith(tuple(beginnings))]
+
+
+def check_capabilities(capabilities: Sequence[tuple[int, int]]) -> None:
+    """Refuses compute capabilities for which nothing can be compiled. Needs numba-cuda. Raises ValueError."""
+    from gdsim.lanes.cuda import check_capability
+
+    for capability in capabilities:
+        check_capability(capability)
 
 
 def words(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks.device import report
-from experiments.benchmarks.device.folder import ROOT, Reading, Writing, chosen_of
+from experiments.benchmarks.device.folder import ROOT, Reading, Writing, check_capabilities, chosen_of
 from experiments.benchmarks.device.launching import TimingLibrary, brought, training_kernel
 from experiments.benchmarks.peak import CHAINS_AT_ONCE, chains
 from experiments.benchmarks.processes import answer, seconds
@@ -68,14 +68,15 @@ def setting_of(row: Row) -> tuple[Setting, Batch]:
 
 def prepare(folder: pathlib.Path, capabilities: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
     """Compiles what `run` launches. Says how large the folder is. Raises ValueError."""
-    chosen, writing = chosen_of([row.name for row in ROWS], names), Writing(folder, PART)
-    kernels: dict[str, dict[str, str]] = {}
-    for capability in capabilities:
-        found = kernels[capability_text(capability)] = {PEAK: writing.keep_kernel(compiled_peak(capability))}
-        for row in (row for row in ROWS if row.name in chosen):
-            report.say(f"{row.name} for capability {capability_text(capability)}")
-            found[row.name] = writing.keep_kernel(training_kernel(structure_on_warps(setting_of(row)[0]), capability))
-    return writing.finish({"capabilities": kernels})
+    chosen, kernels = chosen_of([row.name for row in ROWS], names), dict[str, dict[str, str]]()
+    check_capabilities(capabilities)
+    with Writing(folder, PART) as writing:
+        for capability in capabilities:
+            found = kernels[capability_text(capability)] = {PEAK: writing.keep_kernel(compiled_peak(capability))}
+            for row in (row for row in ROWS if row.name in chosen):
+                report.say(f"{row.name} for capability {capability_text(capability)}")
+                found[row.name] = writing.keep_kernel(training_kernel(structure_on_warps(setting_of(row)[0]), capability))
+        return writing.finish({"capabilities": kernels})
 
 
 def peak_of(device: Device, timing: TimingLibrary, compiled: Compiled, steps: int) -> float:
