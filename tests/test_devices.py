@@ -13,11 +13,13 @@ import gdsim as gd
 from gdsim.devices import SHARE, Device, nvidia
 from gdsim.kernels.arena import arrays_of
 from gdsim.kernels.cuda import kernels_on_warps
+from gdsim.population import device_training
 from gdsim.population.engine_choice import structure_on_warps
-from gdsim.population.training import prepared_for
+from gdsim.population.training import joined, prepared_for
 from gdsim.sweep import doctor
-from gdsim.sweep.execution.places import HOST_BYTES, OnDevice
-from gdsim.sweep.planning import devices
+from gdsim.sweep.execution.places import OnDevice
+from gdsim.sweep.planning import device_batches, devices
+from gdsim.sweep.planning.device_batches import HOST_BYTES, on_device, size_for, together
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import UnusableDeviceError, checked_device, why_not_usable
 from gdsim.sweep.run import placing
@@ -253,17 +255,17 @@ def populations():
 @pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in populations()])
 def test_this_machine_has_room_for_what_it_keeps_of_a_batch_that_a_gpu_trains(given):
     plan = gd.Sweep(optimizer=gd.SGD(), starts=10**6, steps=50, **given).plan(chunk_seconds=1e6)
-    work = OnDevice(Device(library=DriverLibrary()), 1).works_of(plan, plan.chunks[0])[0]
+    work = OnDevice(Device(library=DriverLibrary()), 1).works_of(plan, plan.chunks[:1])[0]
     kernels = kernels_on_warps(structure_on_warps(work.setting))
 
     def held(runs):
-        prepared = prepared_for(work.setting, kernels, plan.batch_of(work.chunk, np.arange(runs), work.values))
+        prepared = prepared_for(work.setting, kernels, work.parts[0]._replace(rows=np.arange(runs)).batch(plan))
         return sum({array.ctypes.data: array.nbytes for array in arrays_of(prepared)}.values())
 
     of_a_run = (held(128) - held(64)) / 64
-    taken = len(work.rows) * of_a_run
+    taken = work.runs * of_a_run
     assert taken < 1.1 * HOST_BYTES
-    assert len(work.rows) == work.chunk.size or taken > HOST_BYTES / 10
+    assert work.runs == work.parts[0].chunk.size or taken > HOST_BYTES / 10
 
 
 @pytest.mark.parametrize(("capability", "ratio"), [((7, 5), 16), ((8, 0), 2), ((8, 9), 16), ((9, 0), 2), ((10, 0), 2), ((12, 0), 16)])
@@ -280,3 +282,70 @@ def test_a_plan_is_refused_where_a_chunk_would_have_no_room():
     assert device_memory(plan, Device(library=DriverLibrary(enough))) == taken
     with pytest.raises(UnusableDeviceError, match=r"training takes .* at least, and Interpreter has .* free for it, of .*: end what else"):
         device_memory(plan, Device(library=DriverLibrary(too_little)))
+
+
+def two_structures(seconds):
+    """A plan of two structures, the chunks of which take so long."""
+    functions = [gd.functions.Booth(), gd.functions.Ackley(dim=3)]
+    return gd.Sweep(problem=functions, optimizer=gd.SGD(lr=[0.01, 0.1, 1.0]), starts=1700, steps=50).plan(chunk_seconds=seconds)
+
+
+def info_of(**others):
+    return nvidia.Device(library=DriverLibrary()).info._replace(**{"multiprocessors": 1, **others})
+
+
+@pytest.mark.parametrize("most", [HOST_BYTES, 200_000])
+@pytest.mark.parametrize("seconds", [1e-8, 3e-6, 1e-4])
+def test_a_device_trains_as_many_chunks_of_a_structure_together_as_it_takes_to_keep_it_busy(seconds, most, monkeypatch):
+    monkeypatch.setattr(device_batches, "HOST_BYTES", most)
+    plan, info = two_structures(seconds), info_of()
+    found = list(together(plan, plan.chunks, info))
+    assert sorted(chunk.name for some in found for chunk in some) == sorted(chunk.name for chunk in plan.chunks)
+    place, whole = OnDevice(Device(library=DriverLibrary(multiprocessors=1)), 1), 0
+    for number, group in enumerate(plan.groups):
+        own = [some for some in found if some[0].group == number]
+        assert [chunk for some in own for chunk in some] == [chunk for chunk in plan.chunks if chunk.group == number]
+        size, counts = size_for(on_device(group, plan.starts), info), [sum(chunk.size for chunk in some) for some in own]
+        for some, count in zip(own, counts, strict=True):
+            assert len(some) == 1 or count <= size.most
+            assert count - some[-1].size < size.enough  # it was not busy without the last
+        assert all(count >= size.enough or count + later[0].size > size.most for count, later in zip(counts, own[1:], strict=False))
+        for some in own:
+            works = place.works_of(plan, some)
+            assert [work.runs for work in works[:-1]] == [size.most] * (len(works) - 1)
+            rows = [(part.chunk.name, row) for work in works for part in work.parts for row in part.rows]
+            assert rows == [(chunk.name, row) for chunk in some for row in range(chunk.size)]
+            whole += len(rows)
+    assert whole == plan.runs
+
+
+def test_chosen_runs_of_many_chunks_are_trained_together():
+    plan, place = two_structures(3e-6), OnDevice(Device(library=DriverLibrary(multiprocessors=1)), 1)
+    chosen = np.arange(0, plan.runs, 40)
+    assert [len({chunk.group for chunk in some}) for some in place.together(plan, plan.chunks, chosen)] == [1, 1]
+    works = [work for some in place.together(plan, plan.chunks, chosen) for work in place.works_of(plan, some, chosen)]
+    batches = [joined([part.batch(plan) for part in work.parts]) for work in works]
+    assert np.array_equal(np.sort(np.concatenate([batch.number for batch in batches])), chosen)
+    for batch in batches:
+        assert [batch.values[cell] for cell in batch.cell] == [plan.cells[number % len(plan.cells)].numbers() for number in batch.number]
+        assert np.array_equal(batch.start, batch.number // len(plan.cells))
+        assert len(batch.values) == 3
+
+
+def test_a_device_takes_as_long_however_chunks_are_cut():
+    info = info_of(multiprocessors=132)
+    assert training_seconds(two_structures(3e-6), info) == training_seconds(two_structures(1.0), info) > 0
+
+
+@pytest.mark.parametrize("unsaid", [{"clock": 0.0}, {"bandwidth": 0.0}])
+def test_what_a_driver_does_not_say_is_taken_as_usual(unsaid):
+    plan = gd.Sweep(problem=gd.MLP(gd.datasets.load("digits"), hidden=[16]), optimizer=gd.SGD(), starts=10, steps=5).plan()
+    assert training_seconds(plan, info_of(**unsaid)) == pytest.approx(training_seconds(plan, info_of()), rel=0.5)
+
+
+def test_what_runs_take_of_a_devices_memory_is_found_out_once(monkeypatch):
+    asked, needs_of = [], device_training.needs_of
+    monkeypatch.setattr(device_training, "needs_of", lambda *jobs: asked.append(jobs) or needs_of(*jobs))
+    for _ in range(2):
+        device_memory(booth(steps=7, starts=11).plan(), Device(library=DriverLibrary(2**22)))
+    assert len(asked) == 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gdsim as gd
+from gdsim.kernels.stop_tests import CYCLING, EPOCH_PLATEAU, SMALL_STEP, STOP_TESTS
 from tests.helpers import same_bits
 
 EVERY = gd.Record(every=1, trajectory=True, parameters=True)
@@ -229,6 +230,12 @@ def test_one_of_each_stop_and_a_validation_set_where_it_is_needed(moons):
         gd.Sweep(stop=[gd.Validation(5)], **options)
     with pytest.raises(ValueError, match=r"SmallGradient.tolerance must be a finite number in \(0"):
         gd.SmallGradient(-1.0)
+
+
+def test_every_stop_that_no_look_tests_is_one_that_lanes_or_what_they_know_test():
+    """Another kind would end no run."""
+    untested = {kind for kind, row in enumerate(STOP_TESTS.values()) if row.test is None}
+    assert untested == {SMALL_STEP, CYCLING, EPOCH_PLATEAU}
 
 
 @pytest.mark.parametrize("kind", ["function", pytest.param("network", marks=pytest.mark.full), pytest.param("quadratic", marks=pytest.mark.slow)])

@@ -75,7 +75,11 @@ DEVICE = click.option(
 )
 LANES = click.option("--lanes", type=int, help="Runs side by side in a pack, a power of two; chosen by the problem, the runs and the caches if not given.")
 CHUNK_SECONDS = click.option(
-    "--chunk-seconds", type=float, default=USUAL_SECONDS, show_default=True, help="Work of one core that is scheduled and stored at once."
+    "--chunk-seconds",
+    type=float,
+    default=USUAL_SECONDS,
+    show_default=True,
+    help="Work of one core that is stored at once, and scheduled, but that a GPU trains several of a structure together.",
 )
 
 
@@ -111,7 +115,7 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     console.say(f"reading {file}")
     sweep, steps = _read_steps(file, settings)
     folder = out if out is not None else pathlib.Path("results") / file.stem
-    go_on, progress = f"To go on: {again()}", None
+    go_on, progress, where = f"To go on: {again()}", None, CPU
     place = {name: options.pop(name) for name in ("scheduler", "scheduler_file", "workers", "cluster", "tls_ca", "tls_cert", "tls_key")}
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
@@ -134,7 +138,9 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
         console.say(f"not finished: there is not enough memory ({words(error)})\n{_kept(folder, progress, by_workers)}. {go_on}")
         sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
-        console.say(f"interrupted. {_kept(folder, progress, by_workers)}{_lost(progress, options['chunk_seconds'])}. {go_on}")
+        console.say(
+            f"interrupted. {_kept(folder, progress, by_workers)}{_lost(progress, options['chunk_seconds'], where != CPU and by_workers is None)}. {go_on}"
+        )
         leave_interrupted()
 
 
@@ -261,9 +267,11 @@ def _kept(folder: pathlib.Path | str, progress: Any, by_workers: Any) -> str:
     return f"{'' if by_workers is None else 'at least '}{done:,} of {runs:,} runs are kept in {folder}"
 
 
-def _lost(progress: Any, chunk_seconds: float) -> str:
+def _lost(progress: Any, chunk_seconds: float, on_gpu: bool) -> str:
     """What is said of work that was lost where nothing was kept, or chunks are long; nothing elsewhere."""
     state = getattr(progress, "state", None)
+    if on_gpu:  # which trains chunks together, however they are cut
+        return "" if state is None or state.runs_done else "; the runs that the GPU was training together are lost"
     if state is None or (state.runs_done and chunk_seconds <= USUAL_SECONDS):
         return ""
     return f"; chunks of --chunk-seconds {chunk_seconds:g} that were on the way are lost: fewer seconds keep more of them"

@@ -82,15 +82,17 @@ class Stations:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.room = room_on(device)  # that each may take
-        self._training = threading.Lock()
+        self._training, self._is_closed = threading.Lock(), False
         self._free: queue.LifoQueue[Station | None] = queue.LifoQueue()  # None: is yet to be made
         for _ in range(STATIONS):
             self._free.put(None)
 
     @contextlib.contextmanager
     def one(self, check: Callable[[], None]) -> Iterator[Station]:
-        """A station for the block, once there is one; what `check` raises ends the waiting."""
-        station = _waited(lambda: self._free.get(timeout=LOOK_SECONDS), check)
+        """A station for the block, once there is one; what `check` raises ends the waiting. Raises RuntimeError where they have
+        been closed.
+        """
+        station = _waited(self._take, check)
         try:
             station = station or Station(self.device)
             yield station
@@ -100,6 +102,8 @@ class Stations:
             raise
         finally:
             self._free.put(station)
+            if self._is_closed:
+                self.close()
 
     @contextlib.contextmanager
     def turn(self, check: Callable[[], None]) -> Iterator[None]:
@@ -109,6 +113,11 @@ class Stations:
             yield
         finally:
             self._training.release()
+
+    def _take(self) -> Station | None:
+        if self._is_closed:
+            raise RuntimeError("these stations are closed: make others to train more")
+        return self._free.get(timeout=LOOK_SECONDS)
 
     def _take_turn(self) -> None:
         if not self._training.acquire(timeout=LOOK_SECONDS):
@@ -121,10 +130,12 @@ class Stations:
         self.close()
 
     def close(self) -> None:
-        """Gives the stations back that nobody has."""
-        while not self._free.empty():
-            if (station := self._free.get()) is not None:
-                station.close()
+        """Gives the stations back, those that somebody has when they are done with."""
+        self._is_closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (station := self._free.get_nowait()) is not None:
+                    station.close()
 
 
 def _waited(take: Callable[[], Any], check: Callable[[], None]) -> Any:

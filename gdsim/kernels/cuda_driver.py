@@ -66,12 +66,12 @@ class Layout(NamedTuple):
         return self.arena.place_of(self.table).region
 
 
-def warps_for(runs: int, width: int) -> int:
+def busy_warps(runs: int, width: int) -> int:
     """Warps that so many runs keep busy, `width` of them each, in whole blocks."""
     return -(-runs // (BLOCK_WARPS * width)) * BLOCK_WARPS
 
 
-def laid_out(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_of) -> Layout:
+def training_layout(job: Job, warps: int, memory: Callable[[int], np.ndarray] = zeros_of) -> Layout:
     """The memory of some warps that train a job's runs. What they find out lies in regions of its own, which are copied back,
     that of the runs into the host's memory that `memory` gives.
     """
@@ -102,7 +102,7 @@ class Needs(NamedTuple):
 def needs_of(few: Job, more: Job) -> Needs:
     """What jobs take, from two of the same setting with different numbers of runs."""
     counts = [len(job.runs.reason) for job in (few, more)]
-    regions = [laid_out(job, BLOCK_WARPS).arena.regions for job in (few, more)]
+    regions = [training_layout(job, BLOCK_WARPS).arena.regions for job in (few, more)]
     shared = [sum(region.stride for region in found if region.copies == 1) for found in regions]
     run = (shared[1] - shared[0]) / (counts[1] - counts[0])
     return Needs(round(shared[0] - run * counts[0]), run, sum(region.stride for region in regions[0] if region.copies > 1), len(few.lanes.run))
@@ -119,14 +119,14 @@ def chunk_for(needs: Needs, runs: int, resident_warps: int, room: int) -> Chunk:
     """The largest chunk of some runs for which so many bytes are room. Where these are few, all warps that the device works on
     at once take half of them at most, or what one block takes. Raises OutOfDeviceMemoryError where there is no room for that.
     """
-    wanted, free = min(warps_for(runs, needs.width), resident_warps), room - needs.fixed
+    wanted, free = min(busy_warps(runs, needs.width), resident_warps), room - needs.fixed
     for_warps = min(wanted * needs.warp, max(free / 2, BLOCK_WARPS * needs.warp))
     taken = max(1, min(runs, int((free - for_warps) / needs.run)))
     blocks = int((free - taken * needs.run) / (BLOCK_WARPS * needs.warp))
     if blocks < 1:
         least = needs.size(1, BLOCK_WARPS)
         raise OutOfDeviceMemoryError(f"training takes {size_of(least)} of the device's memory at least, and {size_of(room)} of it can be had")
-    return Chunk(taken, min(warps_for(taken, needs.width), resident_warps, blocks * BLOCK_WARPS))
+    return Chunk(taken, min(busy_warps(taken, needs.width), resident_warps, blocks * BLOCK_WARPS))
 
 
 def train_job(

@@ -1,6 +1,6 @@
 """What ends a run at a look: each stop's test of the scores, one run at a time. A new stop is a class of
 `gdsim.stops`, a row of `STOP_TESTS` and its function; one that lanes test in every step is tested in `steps`
-or `training.stop_without_loss` too.
+or `training.ends_without_loss` too.
 """
 
 from collections.abc import Callable
@@ -138,7 +138,7 @@ class StopTest(NamedTuple):
     A new kind of stop is a row in `STOP_TESTS` and a function of a look.
     """
 
-    test: Callable[[Runs, JobSpec, Look, int], bool] | None  # None: lanes and `training.stop_without_loss` test it
+    test: Callable[[Runs, JobSpec, Look, int], bool] | None  # None: lanes and `training.ends_without_loss` test it
     needs_gradient: bool = False
     needs_validation: bool = False
     lane_stop: str = ""  # the field of `JobSpec` with the stop of this kind that lanes test in every step, if they can
@@ -169,7 +169,7 @@ def test_of(stop: Stop) -> StopTest:
 
 
 TESTED_AT_LOOKS = sum(1 << kind for kind, row in enumerate(STOP_TESTS.values()) if row.test is not None)  # a bit for each kind; lanes test the others
-SMALL_STEP, VALIDATION, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, "Plateau(batches=True)"))
+SMALL_STEP, VALIDATION, CYCLING, EPOCH_PLATEAU = map(list(STOP_TESTS).index, (SmallStep, Validation, Cycling, "Plateau(batches=True)"))
 
 
 def _dispatch() -> Any:

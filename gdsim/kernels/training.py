@@ -23,6 +23,7 @@ from gdsim.kernels.snapshots import FOREVER, FREE, NONE_LEFT, evaluate_snapshots
 from gdsim.kernels.state import AT_CHECKPOINT, AT_END, AT_LOOK, BUDGET, DIVERGED, UNFINISHED, Pack
 from gdsim.kernels.steps import GRADIENT_SMALL, STEPS_SMALL, TARGET_REACHED
 from gdsim.kernels.stop_tests import (
+    CYCLING,
     EPOCH_PLATEAU,
     SMALL_STEP,
     TESTED_AT_LOOKS,
@@ -203,7 +204,7 @@ def ends_without_loss(job: Job, lane: int, step: Step, stop: int, is_own: bool, 
     """Whether a stop ends a run by what its lane knows, unevaluated, where it looks (`is_look`), of its own (`is_own`)
     or at the end of the budget.
 
-    Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs.
+    Such stops are SmallStep at the ends of cycles, Cycling, and Plateau on the mean losses of epochs; no other ends one here.
     """
     monitor, lanes, spec = job.pack.monitor, job.lanes, job.spec
     kind, tolerance = spec.stop_kind[stop], spec.stop_limit[stop]
@@ -212,10 +213,11 @@ def ends_without_loss(job: Job, lane: int, step: Step, stop: int, is_own: bool, 
         return spec.step_stop == 0 and is_look and math.sqrt(np.float64(value_of(monitor.step_squares[lane]))) <= tolerance * (1.0 + size)
     if kind == EPOCH_PLATEAU:
         return monitor.samples_seen[lane] > 0 and is_look and epoch_ends_run(job, lane, step, stop, is_own)
-    if lanes.reference_step[lane] >= 0 and has_returned(job, lane, step, tolerance):
-        return True
-    if lanes.reference_step[lane] < 0 and is_own:
-        set_reference(job, lane, step)
+    if kind == CYCLING:
+        if lanes.reference_step[lane] >= 0 and has_returned(job, lane, step, tolerance):
+            return True
+        if lanes.reference_step[lane] < 0 and is_own:
+            set_reference(job, lane, step)
     return False
 
 

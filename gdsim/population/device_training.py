@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gdsim.devices import STATIONS, Device, OutOfDeviceMemoryError, Station, Stations
+from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.cuda import compiled_training, kernels_on_warps, wanted_training
-from gdsim.kernels.cuda_driver import Program, chunk_for, laid_out, loaded, needs_of, train_job
+from gdsim.kernels.cuda_driver import Needs, Program, chunk_for, loaded, needs_of, train_job, training_layout
 from gdsim.kernels.engines import Structure
 from gdsim.kernels.job import Job
+from gdsim.kernels.workspace import Workspace
 from gdsim.lanes.cubins import DeviceKernel
 from gdsim.lanes.float_mode import ieee_mode
 from gdsim.population.engine_choice import structure_on_warps
@@ -26,7 +28,7 @@ SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every
 
 def program_for(setting: Setting, device: Device) -> Program:
     """A device's program that trains the runs of a setting, loaded once for all settings of one structure."""
-    return _program_of(structure_on_warps(setting), device)
+    return _training_program(structure_on_warps(setting), device)
 
 
 def wanted_kernel(setting: Setting, capability: tuple[int, int]) -> DeviceKernel:
@@ -35,9 +37,37 @@ def wanted_kernel(setting: Setting, capability: tuple[int, int]) -> DeviceKernel
 
 
 @functools.lru_cache(maxsize=256)
-def _program_of(structure: Structure, device: Device) -> Program:
+def _training_program(structure: Structure, device: Device) -> Program:
     kernels = kernels_on_warps(structure)
     return loaded(device, kernels, compiled_training(kernels, device.info.capability))
+
+
+def needs_for(setting: Setting, structure: Structure, batch: Batch, earlier: Mapping[str, np.ndarray] | None = None) -> Needs:
+    """What training runs like those of a batch takes of a device's memory. It is found out once for new runs of as many cells,
+    unless their workers have samples of their own.
+    """
+    if earlier is None and not setting.has_shards:
+        return _needs_of_new_runs(setting, structure, len(batch.values), tuple(batch.values[0].items()))
+    return _sampled_needs(setting, structure, batch, earlier)
+
+
+@functools.lru_cache(maxsize=256)
+def _needs_of_new_runs(setting: Setting, structure: Structure, cells: int, values: tuple[tuple[str, float], ...]) -> Needs:
+    first = np.zeros(1, np.int64)
+    return _sampled_needs(setting, structure, Batch(first, first, first, [dict(values)] * cells), None)
+
+
+def _sampled_needs(setting: Setting, structure: Structure, batch: Batch, earlier: Mapping[str, np.ndarray] | None) -> Needs:
+    kernels = kernels_on_warps(structure)
+    model = kernels.model(setting.samples_per_step)
+    with ieee_mode():
+        return needs_of(*(_job_of(setting, kernels, batch, np.arange(count) % len(batch.number), earlier, model) for count in SAMPLED))
+
+
+def _job_of(setting: Setting, kernels: Kernels, batch: Batch, chosen: np.ndarray, earlier: Mapping[str, np.ndarray] | None, model: Workspace) -> Job:
+    """A job of some runs of a batch."""
+    ends = None if earlier is None else {name: values[chosen] for name, values in earlier.items()}
+    return job_for(setting, kernels, prepared_for(setting, kernels, batch.part(chosen), ends), model)
 
 
 def train_on_device(
@@ -83,8 +113,7 @@ class _Training:
         self.left = [range(len(batch.number))]
         self.columns: dict[str, np.ndarray] | None = None
         self.steps = np.zeros(2, np.int64)
-        with ieee_mode():
-            self.needs = needs_of(*(self._job_of(np.arange(few) % len(batch.number)) for few in SAMPLED))
+        self.needs = needs_for(setting, program.kernels.structure, batch, earlier)
 
     def finish(self) -> Trained:
         """The results, when all runs are trained."""
@@ -126,18 +155,13 @@ class _Training:
         """Trains a chunk, or gives it back to be cut where the device has no room for it."""
         chosen = np.asarray(runs)
         try:
-            layout = laid_out(self._job_of(chosen), warps, station.pinned)
+            job = _job_of(self.setting, self.program.kernels, self.batch, chosen, self.earlier, self.model)
+            layout = training_layout(job, warps, station.pinned)
             steps = train_job(self.program, layout, self.stations, station, self._check, self.clock)
         except OutOfDeviceMemoryError as error:
             self._give_back(runs, self.needs.size(len(runs), warps), error)
             return
         self._put(runs, trained_from(self.setting, self.batch.part(chosen), layout.job.runs, self._check, steps))
-
-    def _job_of(self, chosen: np.ndarray) -> Job:
-        """A job of some of the runs."""
-        ends = None if self.earlier is None else {name: values[chosen] for name, values in self.earlier.items()}
-        kernels = self.program.kernels
-        return job_for(self.setting, kernels, prepared_for(self.setting, kernels, self.batch.part(chosen), ends), self.model)
 
     def _give_back(self, runs: range, size: float, error: OutOfDeviceMemoryError) -> None:
         with self.changing:

@@ -50,6 +50,20 @@ class Batch(NamedTuple):
         return Batch(self.number[chosen], self.start[chosen], self.cell[chosen], self.values)
 
 
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one, each behind the one before; those with the same list of hyperparameters share its cells."""
+    if len(batches) == 1:
+        return batches[0]
+    values, first, cells = list[Mapping[str, float]](), dict[int, int](), list[np.ndarray]()
+    for batch in batches:
+        if id(batch.values) not in first:
+            first[id(batch.values)] = len(values)
+            values += batch.values
+        cells.append(batch.cell + first[id(batch.values)])
+    numbers, starts = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("number", "start"))
+    return Batch(numbers, starts, np.concatenate(cells), values)
+
+
 class Trained(NamedTuple):
     """The results of a batch's runs, by the name of the variable: [run] or [run, ...]."""
 

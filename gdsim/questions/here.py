@@ -34,7 +34,7 @@ class Here:
         self.ready: queue.SimpleQueue[Outcome[Piece]] = queue.SimpleQueue()
         self.is_busy = False
 
-    def room(self, waiting: int) -> int:
+    def room(self, waiting: Sequence[Piece]) -> int:
         """One piece at a time."""
         return int(not self.is_busy)
 

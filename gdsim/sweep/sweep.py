@@ -128,7 +128,8 @@ class Sweep(Experiment, frozen=True, kw_only=True, forbid_unknown_fields=True):
         of them, each on what it has, with `"auto"` (cluster/README.md). `part=(i, n)` trains the i-th of n parts of the plan, counted
         from 1, for jobs that know nothing of each other: into one folder, or into folders that `gdsim merge`
         joins; all with the same `chunk_seconds`. What is there of the whole comes back. `chunk_seconds`: how
-        much work of one core is scheduled and stored at once. `attempts`: how often a chunk that raises is
+        much work of one core is stored at once, and scheduled, but that a GPU trains several such chunks of a
+        structure together. `attempts`: how often a chunk that raises is
         tried before it is set aside. `mix` lets a folder hold runs of kernels whose bits differ. `progress`:
         one line that updates, in a terminal and in a notebook; True, anywhere; False, nowhere; or a function,
         called with a `gdsim.sweep.execution.progress.State`.

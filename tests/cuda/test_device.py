@@ -138,6 +138,18 @@ def test_there_are_two_stations_and_one_turn_and_waiting_for_them_can_be_ended()
             pass
 
 
+def test_stations_that_are_closed_give_back_what_is_in_use_and_give_out_no_more():
+    library, free = DriverLibrary(), lambda: None
+    stations = Stations(Device(library=library))
+    with stations.one(free) as station:
+        station.memory(1000)
+        stations.close()
+        assert library.taken() == 1000
+    assert library.held == {}
+    with pytest.raises(RuntimeError, match="these stations are closed: make others to train more"), stations.one(free):
+        pass
+
+
 def test_memory_that_there_is_not_is_refused():
     device = Device(library=DriverLibrary(memory=2**20))
     with pytest.raises(OutOfDeviceMemoryError, match="CUDA_ERROR_OUT_OF_MEMORY in cuMemAlloc"):

@@ -13,7 +13,7 @@ from gdsim.devices import STATIONS, Device, DeviceError, OutOfDeviceMemoryError,
 from gdsim.devices.stations import SHARE
 from gdsim.kernels import arena, cuda as cuda_kernels
 from gdsim.kernels.cuda import kernels_on_warps
-from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, chunk_for, laid_out, loaded, needs_of, warps_for
+from gdsim.kernels.cuda_driver import BLOCK_WARPS, FIRST_STEPS, LAUNCH_SECONDS, Needs, busy_warps, chunk_for, loaded, needs_of, training_layout
 from gdsim.population import device_training
 from gdsim.population.device_training import SAMPLED, program_for, train_on_device
 from gdsim.population.engine_choice import full_width, structure_of
@@ -128,7 +128,7 @@ def test_runs_that_have_no_room_together_are_copied_in_and_their_results_out_whi
     """Who trains waits here for who copies, which takes for ever where that waits for the training."""
     kernel, batch, truth = rosenbrock
     monkeypatch.setattr(arena, "FILLED_BYTES", 1)  # so that the device fills much
-    library, begun, copies = room_for(50), [], copies_in(laid_out(job_of(CHOSEN, 64), BLOCK_WARPS).arena)
+    library, begun, copies = room_for(50), [], copies_in(training_layout(job_of(CHOSEN, 64), BLOCK_WARPS).arena)
     chunks = chunks_of(library, RUNS)
 
     def count(kind):
@@ -179,7 +179,7 @@ def test_threads_that_share_stations_train_batches_in_turn(rosenbrock):
 def test_where_the_device_gives_less_than_it_had_free_chunks_are_halved_and_it_is_said(rosenbrock):
     kernel, batch, truth = rosenbrock
     said, library = [], DriverLibrary(2**23, multiprocessors=4)
-    whole = laid_out(job_of(CHOSEN, RUNS), 8).arena.size
+    whole = training_layout(job_of(CHOSEN, RUNS), 8).arena.size
     library.largest = whole * 2 // 3
     check(train(kernel, batch, library, said.append).columns, truth)
     assert len(said) == 1
@@ -230,7 +230,7 @@ def test_runs_go_on_from_where_they_ended(rosenbrock):
 def test_what_runs_and_warps_take_is_known_beforehand(chosen):
     needs = needs_of(*(job_of(chosen, runs) for runs in SAMPLED))
     for runs, warps in ((192, 4), (640, 8), (4096, 40)):
-        size = laid_out(job_of(chosen, runs), warps).arena.size
+        size = training_layout(job_of(chosen, runs), warps).arena.size
         assert size == pytest.approx(needs.size(runs, warps), abs=16 * warps + 512)
 
 
@@ -245,10 +245,10 @@ def test_a_chunk_has_room_and_no_larger_one_has(seed):
     except OutOfDeviceMemoryError:
         assert taken(1, BLOCK_WARPS) > room
         return
-    wanted, free = min(resident, warps_for(runs, needs.width)), room - needs.fixed
+    wanted, free = min(resident, busy_warps(runs, needs.width)), room - needs.fixed
     assert 1 <= chunk.runs <= runs
     assert chunk.warps % BLOCK_WARPS == 0
-    assert 0 < chunk.warps <= min(resident, warps_for(chunk.runs, needs.width))
+    assert 0 < chunk.warps <= min(resident, busy_warps(chunk.runs, needs.width))
     assert taken(*chunk) <= room
     assert chunk == (runs, wanted) or taken(runs, wanted) > room
     if chunk.runs < runs:

@@ -8,7 +8,8 @@ import pytest
 
 import gdsim as gd
 from gdsim.sweep import doctor, known_bits
-from gdsim.sweep.execution.executor import UnfinishedError
+from gdsim.sweep.execution.executor import FailingError, UnfinishedError
+from gdsim.sweep.execution.places import OnDevice
 from gdsim.sweep.planning.devices import Choice
 from gdsim.sweep.run import placing
 from tests.cuda import gpu
@@ -24,7 +25,7 @@ dtype = "float32"
 stop = [{type = "target", loss = 0.5}]
 record = {parameters = true, state = true}
 """
-CUT = {"chunk_seconds": 1e-6}
+CUT, FINE = {"chunk_seconds": 1e-6}, {"chunk_seconds": 2e-7}
 
 
 def sweep(**others):
@@ -58,9 +59,30 @@ def test_a_folder_has_the_same_shards_and_goes_on_from_them(library, tmp_path):
     check(sweep().run(out=tmp_path / "gpu", device="cuda:0", **CUT).compute(), sweep().run(out=tmp_path / "processors", **CUT).compute())
     assert shards(tmp_path / "gpu") == shards(tmp_path / "processors")
     assert len(shards(tmp_path / "gpu")) > 2
-    launched = len(library.launches)
+    assert len(library.launches) == 2  # as the chunks of each run are trained together
     sweep().run(out=tmp_path / "gpu", device="cuda", **CUT)
-    assert len(library.launches) == launched
+    assert len(library.launches) == 2
+
+
+def test_a_chunk_that_fails_takes_none_with_it_that_are_trained_together_with_it(library, tmp_path, monkeypatch):
+    training = OnDevice.training
+
+    def failing(place, work, *options):
+        def train(setting, batch, earlier):
+            if 7 in batch.number:
+                raise ArithmeticError("run 7")
+            return training(place, work, *options)(setting, batch, earlier)
+
+        return train
+
+    sweep().run(out=tmp_path / "processors", **FINE)
+    monkeypatch.setattr(OnDevice, "training", failing)
+    with pytest.raises(FailingError, match=r"1 of \d+ chunks failed 3 times each and were set aside; .* raised ArithmeticError: run 7"):
+        sweep().run(out=tmp_path / "gpu", device="cuda", **FINE)
+    assert len(shards(tmp_path / "gpu")) == len(shards(tmp_path / "processors")) - 1 > 1
+    monkeypatch.setattr(OnDevice, "training", training)
+    sweep().run(out=tmp_path / "gpu", device="cuda", **FINE)
+    assert shards(tmp_path / "gpu") == shards(tmp_path / "processors")
 
 
 @pytest.mark.full
@@ -122,6 +144,7 @@ def test_ctrl_c_is_heard_between_two_launches(library, tmp_path):
     code, out, _ = gdsim("run", "sweep.toml", "--device", "cuda", folder=tmp_path, patched=True)
     assert code == 130
     assert "interrupted" in out
+    assert "0 of 80 runs are kept in results/sweep; the runs that the GPU was training together are lost. To go on" in out
     assert library.held == {}
     library.on_launch = lambda: None
     code, _, errors = gdsim("run", "sweep.toml", "--device", "cuda", folder=tmp_path, patched=True)

@@ -170,8 +170,8 @@ class Cluster(Generic[SomePiece]):
         for address in self.pool:
             self.job.check_worker(workers[address].get("memory_limit") or 0, workers[address].get("nthreads", 1))
 
-    def room(self, waiting: int) -> int:
-        """How many of so many chunks would keep a worker busy as one task; 0 while the scheduler is being
+    def room(self, waiting: Sequence[SomePiece]) -> int:
+        """How many of the chunks that wait would keep a worker busy as one task; 0 while the scheduler is being
         reached again.
         """
         if self.client.status != "running":
@@ -182,7 +182,7 @@ class Cluster(Generic[SomePiece]):
         if len(self.going) >= max(FEWEST_TASKS, TASKS_PER_THREAD * self.threads):
             return 0
         fitting = min(CHUNKS_PER_TASK, int(TASK_SECONDS / self.chunk_seconds))
-        share = waiting // (LAST_TASKS * max(1, self.threads))  # so that the last tasks are short, and no worker waits long for another's
+        share = len(waiting) // (LAST_TASKS * max(1, self.threads))  # so that the last tasks are short, and no worker waits long for another's
         return max(1, min(fitting, share))
 
     def _look(self) -> None:

@@ -21,7 +21,7 @@ from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
 from gdsim.sweep.execution.places import Place, Trainer, prepare, train_from_start
 from gdsim.sweep.execution.progress import Tally, tally_of
-from gdsim.sweep.execution.threads import gathering_of
+from gdsim.sweep.execution.threads import gatherings_of
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.folder.chunks import keep
 from gdsim.sweep.folder.stored import experiment_in
@@ -149,14 +149,14 @@ def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Conti
 
 def _trained(plan: Plan, chunk: Chunk, place: Place, trainer: Trainer) -> tuple[Receipt, Any]:
     """(what is said of a chunk, its results), trained batch by batch in this thread."""
-    works = place.works_of(plan, chunk)
-    gathering = gathering_of(plan, chunk, works)
-    seconds = 0.0
+    works = place.works_of(plan, [chunk])
+    gathering, seconds = gatherings_of(plan, works)[chunk.name], 0.0
     for work in works:
         prepare(place, work)
-        batch, began = work.batch(plan), time.perf_counter()
+        (part,) = work.parts
+        batch, began = part.batch(plan), time.perf_counter()
         columns = trainer(place.training(work, None, lambda _: None), work, batch)
         seconds += time.perf_counter() - began
         gathering.count_in(tally_of(columns))
-        gathering.put(work, batch, columns)
+        gathering.put(part, batch, columns)
     return Receipt(chunk.group, gathering.tally, seconds), gathering.result()

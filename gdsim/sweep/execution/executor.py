@@ -71,8 +71,8 @@ class Outcome(NamedTuple, Generic[SomePiece]):
 class Executor(Protocol[SomePiece]):
     """What trains chunks: threads of this process, or the workers of a cluster."""
 
-    def room(self, waiting: int) -> int:
-        """How many of so many chunks would keep someone busy."""
+    def room(self, waiting: Sequence[SomePiece]) -> int:
+        """How many of the chunks that wait, the next ones, would keep someone busy."""
         ...
 
     def submit(self, chunks: Sequence[SomePiece], tried: bool) -> None:
@@ -118,7 +118,7 @@ def _outcomes(
     tries: collections.Counter[str] = collections.Counter()
     going = 0
     while waiting or going:
-        while waiting and (room := executor.room(len(waiting))):
+        while waiting and (room := executor.room(waiting)):
             chunks = [waiting.popleft() for _ in range(room)]
             executor.submit(chunks, any(tries[c.name] for c in chunks))
             going += room

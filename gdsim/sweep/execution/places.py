@@ -1,4 +1,4 @@
-"""Where runs are trained: by processors, or by a device. A place cuts a chunk into batches, makes the kernels of each ready,
+"""Where runs are trained: by processors, or by a device. A place cuts chunks into batches, makes the kernels of each ready,
 and trains it; wherever that is, a run's results are the same bits.
 """
 
@@ -18,32 +18,44 @@ from gdsim.population import Batch, Setting, train_batch
 from gdsim.population.device_training import program_for, train_on_device, wanted_kernel
 from gdsim.population.engine_choice import for_runs, kernels_for, lanes_for
 from gdsim.population.recorded_sharpness import prepare_sharpness
-from gdsim.sweep.planning.device_speed import on_device
-from gdsim.sweep.planning.memory import DRAWN_BYTES, points_of, row_bytes, runs_together, shard_bytes
+from gdsim.sweep.planning.device_batches import on_device, size_for, together
+from gdsim.sweep.planning.memory import runs_together
 from gdsim.sweep.planning.plan import Chunk, Plan
-
-HOST_BYTES = 2**28  # of this machine's memory, for what it keeps of a batch's runs before they are trained, and after
 
 Columns = dict[str, np.ndarray]
 # What trains runs of a setting, from their starts, or from their earlier ends where it is given these.
 Train = Callable[[Setting, Batch, Columns | None], Columns]
 
 
-class Work(NamedTuple):
-    """Runs of one chunk that one thread trains together: these rows of the chunk's, from the place `first`
-    among those that are trained.
-    """
+class ChunkRows(NamedTuple):
+    """Runs of one chunk: these rows of the chunk's, from the place `first` among those that are trained."""
 
     chunk: Chunk
-    setting: Setting
     rows: np.ndarray | range
     values: Sequence[Mapping[str, float]]  # the hyperparameters of the chunk's cells
-    width: int
     first: int
 
     def batch(self, plan: Plan) -> Batch:
         """The runs."""
         return plan.batch_of(self.chunk, np.asarray(self.rows), self.values)
+
+
+class Work(NamedTuple):
+    """Runs of one structure that one thread trains together, of one chunk or of several."""
+
+    setting: Setting
+    width: int
+    parts: Sequence[ChunkRows]
+
+    @property
+    def group(self) -> int:
+        """The number of the structure."""
+        return self.parts[0].chunk.group
+
+    @property
+    def runs(self) -> int:
+        """How many runs."""
+        return sum(len(part.rows) for part in self.parts)
 
 
 # A kernel that other processes may compile.
@@ -65,8 +77,12 @@ class Place(Protocol):
         """How many threads of this process train batches at a time."""
         ...
 
-    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
-        """A chunk's runs, or those that are chosen, in batches."""
+    def together(self, plan: Plan, chunks: Iterable[Chunk], chosen: np.ndarray | None = None) -> Iterator[list[Chunk]]:
+        """The chunks, those of one structure that are to be trained at once together."""
+        ...
+
+    def works_of(self, plan: Plan, chunks: Sequence[Chunk], chosen: np.ndarray | None = None) -> list[Work]:
+        """The runs of chunks of one structure, or those that are chosen, in batches."""
         ...
 
     def wanted(self, work: Work) -> Sequence[Wanted]:
@@ -102,12 +118,16 @@ class Processors:
         self.threads, self.lanes = threads, lanes
         self._local = threading.local()
 
-    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
+    def together(self, plan: Plan, chunks: Iterable[Chunk], chosen: np.ndarray | None = None) -> Iterator[list[Chunk]]:
+        """As of `Place`: each by itself."""
+        return ([chunk] for chunk in chunks)
+
+    def works_of(self, plan: Plan, chunks: Sequence[Chunk], chosen: np.ndarray | None = None) -> list[Work]:
         """As of `Place`: many runs for each lane, yet some for every thread."""
-        rows = rows_of(plan, chunk, chosen)
-        setting = for_runs(plan.groups[chunk.group].setting, len(rows))
-        width = self.lanes or lanes_for(setting, -(-len(rows) // self.threads), self.threads)
-        return batches_of(plan, chunk, setting, rows, width, runs_together(setting, width, len(rows), self.threads))
+        count = sum(len(rows_of(plan, chunk, chosen)) for chunk in chunks)
+        setting = for_runs(plan.groups[chunks[0].group].setting, count)
+        width = self.lanes or lanes_for(setting, -(-count // self.threads), self.threads)
+        return works_in(plan, chunks, chosen, Work(setting, width, ()), runs_together(setting, width, count, self.threads))
 
     def wanted(self, work: Work) -> Sequence[Bound]:
         """As of `Place`."""
@@ -136,10 +156,14 @@ class OnDevice:
     def __init__(self, device: Device, threads: int) -> None:
         self.device, self.threads, self._stations = device, threads, Stations(device)
 
-    def works_of(self, plan: Plan, chunk: Chunk, chosen: np.ndarray | None = None) -> list[Work]:
-        """As of `Place`: all of the chunk's runs, if this machine has room for them. All chunks of a structure have one kernel."""
-        rows, setting = rows_of(plan, chunk, chosen), on_device(plan.groups[chunk.group], plan.starts)
-        return batches_of(plan, chunk, setting, rows, THREADS, max(1, HOST_BYTES // (host_bytes(setting) * THREADS)) * THREADS)
+    def together(self, plan: Plan, chunks: Iterable[Chunk], chosen: np.ndarray | None = None) -> Iterator[list[Chunk]]:
+        """As of `Place`: as many as keep the device busy."""
+        return together(plan, chunks, self.device.info, lambda chunk: len(rows_of(plan, chunk, chosen)))
+
+    def works_of(self, plan: Plan, chunks: Sequence[Chunk], chosen: np.ndarray | None = None) -> list[Work]:
+        """As of `Place`: all of the runs, if this machine has room for them. All chunks of a structure have one kernel."""
+        setting = on_device(plan.groups[chunks[0].group], plan.starts)
+        return works_in(plan, chunks, chosen, Work(setting, THREADS, ()), size_for(setting, self.device.info).most)
 
     def wanted(self, work: Work) -> Sequence[DeviceKernel]:
         """As of `Place`: one, with the whole of training in it."""
@@ -164,29 +188,37 @@ class OnDevice:
         self._stations.close()
 
 
-def host_bytes(setting: Setting) -> int:
-    """Bytes of this machine's memory that a run takes which a device trains: its results, its start while that is drawn, the
-    points whose sharpness is recorded, and its workers' samples.
-    """
-    point = DRAWN_BYTES + points_of(setting) * np.dtype(setting.dtype).itemsize
-    return row_bytes(setting, len(setting.checkpoints)) + setting.problem.parameter_count * point + shard_bytes(setting)
-
-
 def rows_of(plan: Plan, chunk: Chunk, chosen: np.ndarray | None) -> np.ndarray | range:
     """The rows of a chunk's runs, or of those that are chosen."""
     return range(chunk.size) if chosen is None else np.flatnonzero(np.isin(plan.numbers_of(chunk), chosen))
 
 
-def batches_of(plan: Plan, chunk: Chunk, setting: Setting, rows: np.ndarray | range, width: int, size: int) -> list[Work]:
-    """Rows of a chunk in batches of so many runs."""
-    values = [plan.cells[c].numbers() for c in chunk.cells]
-    return [Work(chunk, setting, rows[k : k + size], values, width, k) for k in range(0, len(rows), size)]
+def works_in(plan: Plan, chunks: Iterable[Chunk], chosen: np.ndarray | None, work: Work, most: int) -> list[Work]:
+    """Chunks' rows in batches like `work`, of at most so many runs."""
+    works, values, room = list[list[ChunkRows]](), dict[tuple[int, ...], list[dict[str, float]]](), 0
+    for chunk in chunks:
+        if chunk.cells not in values:
+            values[chunk.cells] = [plan.cells[c].numbers() for c in chunk.cells]
+        rows, first = rows_of(plan, chunk, chosen), 0
+        while first < len(rows):
+            if not room:
+                works.append([])
+                room = most
+            some = rows[first : first + room]
+            works[-1].append(ChunkRows(chunk, some, values[chunk.cells], first))
+            first, room = first + len(some), room - len(some)
+    return [work._replace(parts=parts) for parts in works]
+
+
+def in_order(plan: Plan, chunks: Iterable[Chunk], place: Place, chosen: np.ndarray | None = None) -> list[Chunk]:
+    """Chunks in the order in which a place trains them."""
+    return [chunk for some in place.together(plan, chunks, chosen) for chunk in some]
 
 
 def works_of(plan: Plan, chunks: Iterable[Chunk], place: Place, chosen: np.ndarray | None = None) -> Iterator[Work]:
     """A batch of the chunks of each structure and size."""
     for chunk in {(c.group, c.size): c for c in chunks}.values():
-        yield place.works_of(plan, chunk, chosen)[0]
+        yield place.works_of(plan, [chunk], chosen)[0]
 
 
 _compiling = threading.Lock()

@@ -1,24 +1,25 @@
-"""Threads of this process that train chunks: a chunk's runs are cut into batches, so that every thread has
-some of them.
+"""Threads of this process that train chunks: a chunk's runs are cut into batches, so that every thread has some of them, or,
+for a device, those of several chunks are one batch.
 """
 
 import concurrent.futures
 import contextlib
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gdsim.devices import DeviceError
 from gdsim.lanes.children import Children
-from gdsim.population import Batch
+from gdsim.population import Batch, Setting
 from gdsim.population.summary import Entries, Summary, merge
-from gdsim.population.training import InterruptedTrainingError
+from gdsim.population.training import InterruptedTrainingError, joined
 from gdsim.sweep.execution.executor import FailureKind, Outcome, failure_of
-from gdsim.sweep.execution.places import Place, Trainer, Wanted, Work, prepare, train_from_start, works_of
+from gdsim.sweep.execution.places import ChunkRows, Columns, Place, Trainer, Wanted, Work, prepare, train_from_start, works_of
 from gdsim.sweep.execution.progress import Progress, Tally, tally_of
 from gdsim.sweep.planning.machine import usable_cores, usable_memory
 from gdsim.sweep.planning.plan import Chunk, Plan
@@ -47,22 +48,22 @@ def wanted_by(works: Iterable[Work], place: Place) -> Iterator[Sequence[Wanted]]
 class Gathering:
     """The results of a chunk, into which threads put those of their batches."""
 
-    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
-        self.chunk = chunk
-        self.count = sum(len(w.rows) for w in works)
-        self.missing = len(works)
+    def __init__(self, chunk: Chunk, setting: Setting, parts: Sequence[ChunkRows]) -> None:
+        self.chunk, self.setting = chunk, setting
+        self.count = sum(len(part.rows) for part in parts)
+        self.missing = len(parts)
         self.tally = Tally()
         self.failed = False
         self.changing = threading.Lock()
 
-    def put(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> bool:
-        """Takes a batch's columns; whether that was the last."""
-        self._take(work, batch, columns)
+    def put(self, part: ChunkRows, batch: Batch, columns: Columns) -> bool:
+        """Takes the columns of runs of the chunk; whether these were the last."""
+        self._take(part, batch, columns)
         with self.changing:
             self.missing -= 1
             return self.missing == 0
 
-    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+    def _take(self, part: ChunkRows, batch: Batch, columns: Columns) -> None:
         raise NotImplementedError
 
     def result(self) -> Any:
@@ -86,9 +87,9 @@ class Gathering:
 class Rows(Gathering):
     """A row for every run."""
 
-    columns: dict[str, np.ndarray] | None = None
+    columns: Columns | None = None
 
-    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+    def _take(self, part: ChunkRows, batch: Batch, columns: Columns) -> None:
         rows = len(columns["status"])
         if rows == self.count:
             self.columns = columns
@@ -97,9 +98,9 @@ class Rows(Gathering):
             if self.columns is None:
                 self.columns = {n: np.empty((self.count, *v.shape[1:]), v.dtype) for n, v in columns.items()}
         for name, values in columns.items():
-            self.columns[name][work.first : work.first + rows] = values
+            self.columns[name][part.first : part.first + rows] = values
 
-    def result(self) -> dict[str, np.ndarray]:
+    def result(self) -> Columns:
         """The columns."""
         assert self.columns is not None
         return self.columns
@@ -108,14 +109,14 @@ class Rows(Gathering):
 class Counts(Gathering):
     """Counts and sums over the runs: each thread adds to tables that no other is adding to."""
 
-    def __init__(self, chunk: Chunk, works: Sequence[Work]) -> None:
-        super().__init__(chunk, works)
+    def __init__(self, chunk: Chunk, setting: Setting, parts: Sequence[ChunkRows]) -> None:
+        super().__init__(chunk, setting, parts)
         self.free: list[Summary] = []
 
-    def _take(self, work: Work, batch: Batch, columns: dict[str, np.ndarray]) -> None:
+    def _take(self, part: ChunkRows, batch: Batch, columns: Columns) -> None:
         with self.changing:
             summary = self.free.pop() if self.free else None
-        summary = summary or Summary(work.setting, len(self.chunk.cells))
+        summary = summary or Summary(self.setting, len(self.chunk.cells))
         summary.add(columns, batch.cell, batch.start)
         with self.changing:
             self.free.append(summary)
@@ -128,9 +129,22 @@ class Counts(Gathering):
         return entries
 
 
-def gathering_of(plan: Plan, chunk: Chunk, works: Sequence[Work]) -> Gathering:
-    """What takes the results of a chunk's batches."""
-    return (Counts if plan.keep == "summary" else Rows)(chunk, works)
+def gatherings_of(plan: Plan, works: Sequence[Work]) -> dict[str, Gathering]:
+    """What takes the results of each chunk that batches are of, by its name."""
+    parts: dict[str, list[ChunkRows]] = {}
+    for part in (part for work in works for part in work.parts):
+        parts.setdefault(part.chunk.name, []).append(part)
+    kind = Counts if plan.keep == "summary" else Rows
+    return {name: kind(some[0].chunk, works[0].setting, some) for name, some in parts.items()}
+
+
+def trained_parts(parts: Sequence[ChunkRows], batches: Sequence[Batch], columns: Columns) -> Iterator[tuple[ChunkRows, Batch, Columns]]:
+    """What each chunk has of the columns of batches that were trained together."""
+    first = 0
+    for part, batch in zip(parts, batches, strict=True):
+        last = first + len(batch.number)
+        yield part, batch, {name: values[first:last] for name, values in columns.items()}
+        first = last
 
 
 class Threads:
@@ -158,29 +172,29 @@ class Threads:
         self.open: set[Gathering] = set()  # chunks that are neither finished nor given up
         self.children = children_for(wanted_by(works_of(plan, todo, place, chosen), place), place.threads, progress.raise_if_interrupted)
 
-    def room(self, waiting: int) -> int:
-        """One chunk, if it would keep a thread busy."""
+    def room(self, waiting: Sequence[Chunk]) -> int:
+        """The next that are trained together, if they would keep a thread busy."""
         self.going = {f for f in self.going if not f.done()}
-        return int(len(self.going) < 4 * self.place.threads)
+        if len(self.going) >= 4 * self.place.threads:
+            return 0
+        alike = itertools.takewhile(lambda chunk: chunk.group == waiting[0].group, waiting)
+        return len(next(self.place.together(self.plan, alike, self.chosen)))
 
     def submit(self, chunks: Sequence[Chunk], tried: bool) -> None:
-        """Compiles what chunks need, and gives their batches to the threads."""
-        for chunk in chunks:
-            self._begin(chunk)
-
-    def _begin(self, chunk: Chunk) -> None:
-        works = self.place.works_of(self.plan, chunk, self.chosen)
-        gathering = gathering_of(self.plan, chunk, works)
-        self.open.add(gathering)
+        """Compiles what chunks of one structure need, and gives their batches to the threads."""
+        works = self.place.works_of(self.plan, chunks, self.chosen)
+        gatherings = gatherings_of(self.plan, works)
+        self.open.update(gatherings.values())
         try:
             began = time.perf_counter()
             prepare(self.place, works[0], self.progress.say, self.children)
             self.progress.message = ""
-            self.progress.remaining.compile(chunk.group, time.perf_counter() - began)
+            self.progress.remaining.compile(works[0].group, time.perf_counter() - began)
         except Exception as error:
-            self._fail_by(gathering, error)
+            for gathering in gatherings.values():
+                self._fail_by(gathering, error)
             return
-        self.going |= {self.pool.submit(self._train, work, gathering) for work in works}
+        self.going |= {self.pool.submit(self._train, work, gatherings) for work in works}
 
     def next(self, timeout: float) -> Outcome | None:
         """The next outcome, or None if there is none in this time."""
@@ -199,26 +213,43 @@ class Threads:
         for gathering in list(self.open):
             self._give_up(gathering)
 
-    def _train(self, work: Work, gathering: Gathering) -> None:
-        """Trains one thread's runs, and finishes the chunk if these were the last that it lacked."""
-        if gathering.failed or self.stopping.is_set():
+    def _train(self, work: Work, gatherings: Mapping[str, Gathering]) -> None:
+        """Trains one thread's runs, and finishes the chunks of which these were the last that they lacked. Where chunks fail
+        together, each is trained by itself, and fails by itself.
+        """
+        parts = [part for part in work.parts if not gatherings[part.chunk.name].failed]
+        if not parts or self.stopping.is_set():
             return
         try:
-            batch = work.batch(self.plan)
-            columns = self._timed(work, batch)
-            if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
-                self.progress.add(tally)
-            if gathering.put(work, batch, columns):
-                self._finish(gathering)
+            batches = [part.batch(self.plan) for part in parts]
+            columns = self._timed(work._replace(parts=parts), joined(batches))
         except InterruptedTrainingError:
             return
         except Exception as error:
+            if len(parts) == 1 or isinstance(error, DeviceError):
+                for part in parts:
+                    self._fail_by(gatherings[part.chunk.name], error)
+                return
+            for part in parts:
+                self._train(work._replace(parts=[part]), gatherings)
+            return
+        for part, batch, own in trained_parts(parts, batches, columns):
+            self._put(gatherings[part.chunk.name], part, batch, own)
+
+    def _put(self, gathering: Gathering, part: ChunkRows, batch: Batch, columns: Columns) -> None:
+        """Counts runs of a chunk, and finishes it if these were the last that it lacked."""
+        try:
+            if gathering.count_in(tally := tally_of(columns)):  # here, and not where outcomes are taken, which may be busy compiling
+                self.progress.add(tally)
+            if gathering.put(part, batch, columns):
+                self._finish(gathering)
+        except Exception as error:
             self._fail_by(gathering, error)
 
-    def _timed(self, work: Work, batch: Batch) -> dict[str, np.ndarray]:
+    def _timed(self, work: Work, batch: Batch) -> Columns:
         """The columns of a batch's runs, whose time tells how long others will take."""
         remaining, now, thread = self.progress.remaining, None, threading.get_ident()
-        remaining.begin(thread, work.chunk.group, len(work.rows), time.perf_counter())
+        remaining.begin(thread, work.group, work.runs, time.perf_counter())
         try:
             columns = self.trainer(self.place.training(work, self.stopping, self.progress.say), work, batch)
             now = time.perf_counter()

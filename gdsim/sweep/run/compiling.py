@@ -23,7 +23,7 @@ from gdsim.population.training import InterruptedTrainingError, prepared_for, tr
 from gdsim.sweep.execution.places import Processors, Work, prepare, works_of
 from gdsim.sweep.execution.threads import children_for, wanted_by
 from gdsim.sweep.experiment.declaration import Experiment
-from gdsim.sweep.planning.device_speed import on_device
+from gdsim.sweep.planning.device_batches import on_device
 from gdsim.sweep.planning.devices import CPU, UnusableDeviceError, checked_device, number_of, usable_device, why_nothing_compiles
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
@@ -94,7 +94,7 @@ def _compiled_for(options: RunOptions, capabilities: Capabilities) -> Capabiliti
 def _compile_for_processors(plan: Plan, options: RunOptions, by_workers: bool, announce: Announce) -> None:
     place = Processors(1 if by_workers else options.thread_count, options.lanes)
     found = works_of(plan, plan.chunks, place)
-    works = {(work.chunk.group, work.width, work.setting.is_written_out): work for work in found}.values()
+    works = {(work.group, work.width, work.setting.is_written_out): work for work in found}.values()
     with contextlib.closing(children_for(wanted_by(works, place), options.thread_count)) as children:
         for work in works:
             prepare(place, work, announce, children)
@@ -124,4 +124,4 @@ def _begin(plan: Plan, work: Work) -> None:
     given_up = threading.Event()
     given_up.set()
     with contextlib.suppress(InterruptedTrainingError):
-        train_batch(work.setting, work._replace(rows=work.rows[:1]).batch(plan), work.width, stopping=given_up)
+        train_batch(work.setting, work.parts[0]._replace(rows=work.parts[0].rows[:1]).batch(plan), work.width, stopping=given_up)

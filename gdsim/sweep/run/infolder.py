@@ -18,7 +18,7 @@ from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.display import Listener
 from gdsim.sweep.execution.executor import Executor, FailingError, Outcome, UnfinishedError, running
 from gdsim.sweep.execution.heartbeat import beating
-from gdsim.sweep.execution.places import train_from_start
+from gdsim.sweep.execution.places import in_order, train_from_start
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.execution.threads import Threads
 from gdsim.sweep.execution.time_left import remaining_of
@@ -107,7 +107,8 @@ def _train_missing(
     with here, beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                failed += _train(whole, some, _executor(kept, whole, some, store, options, progress, source), store, progress, options)
+                ordered = some if options.where is None else in_order(whole, some, options.where.place)
+                failed += _train(whole, ordered, _executor(kept, whole, ordered, store, options, progress, source), store, progress, options)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
         first = failed[0]

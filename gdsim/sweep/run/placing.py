@@ -6,7 +6,8 @@ from gdsim.lanes.children import is_made
 from gdsim.lanes.cubins import is_kept
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
-from gdsim.sweep.planning.device_speed import device_memory, on_device, training_seconds
+from gdsim.sweep.planning.device_batches import on_device
+from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, checked_device, number_of, usable_device
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND, Plan
@@ -85,7 +86,7 @@ def check_trainable(options: RunOptions) -> None:
 
 def _compiling_seconds(plan: Plan, place: Processors) -> float:
     """How long processors' kernels take to compile that are not there yet."""
-    works = {work.chunk.group: work for work in works_of(plan, plan.chunks, place)}
+    works = {work.group: work for work in works_of(plan, plan.chunks, place)}
     missing = sum(not all(is_made(kernel) for kernel in place.wanted(work)) for work in works.values())
     return FIRST_SECONDS + NEXT_SECONDS * (missing - 1) if missing else 0.0
 
