@@ -197,6 +197,46 @@ def test_runs_that_end_by_themselves_are_no_measurement(cost_map, tmp_path, monk
     assert capsys.readouterr().err.startswith("looks: runs ended before their 64 steps: ['Target']")
 
 
+@pytest.fixture
+def small_large_work(monkeypatch):
+    """A work of the kind of the large ones, that is not."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    works = importlib.import_module("works")
+    monkeypatch.setitem(works.PLANTED, "few", (3000, 6, 3))
+    monkeypatch.setitem(works.WORKS, "few", works.Work("few", (4,), 16, is_large=True))
+    return works
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("system", ["jax", "torch"])
+def test_large_works_are_trained_alike_and_scored_on_all_samples(small_large_work, system):
+    pytest.importorskip("optax" if system == "jax" else system)
+    systems = importlib.import_module("systems")
+    measure = importlib.import_module("memory").once
+    losses = {name: systems.SYSTEMS[name]("few", "momentum", 3, 200, 1, measure)[1] for name in ("gdsim", system)}
+    assert losses[system] == pytest.approx(losses["gdsim"], rel=1e-4)
+    assert (losses["gdsim"] < 0.9 * np.log(3)).all()  # better than guessing one of three: there is something to learn
+
+
+def test_what_training_needs_is_weights_slots_inputs_and_labels(small_large_work):
+    weights = (6 + 1) * 4 + (4 + 1) * 3
+    assert small_large_work.needed_bytes("few", "adam", 10) == 4 * (10 * weights * 3 + 3000 * 6 + 3000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not tell the most memory of a while")
+def test_memory_is_what_data_leave_and_the_most_that_training_takes(monkeypatch):
+    """Of 64 MB that are made of 192 and used with 96 more: 160 and some."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    memory = importlib.import_module("memory")
+    million = 2**20
+
+    def make():
+        return np.concatenate([np.ones(8 * million), np.ones(16 * million)])[: 8 * million].copy()
+
+    taken = memory.taken_bytes(make, lambda: np.ones(12 * million).sum())
+    assert 150 * million < taken < 180 * million
+
+
 # Counted by hand, statements at the ends of lines.
 COUNTED = {
     "__init__.py": "",

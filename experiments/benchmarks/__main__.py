@@ -10,7 +10,7 @@ Each round measures the cores' peak and then every system once, one after the ot
 own. A row's figures are medians over rounds, its ratio the median of the rounds' ratios to the faster peer,
 its share the median of the rounds' shares of the peak that the round has measured. A row fails if the medians
 of the systems' final losses differ by more than a fiftieth: rounding drives single runs apart, not
-populations. Leaves results.json, table.md (which the README shows) and the pictures of figures.py.
+populations. Of large works the memory is measured too (memory.py). Leaves results.json, table.md (which the README shows) and the pictures of figures.py.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from works import ROWS, WORKS, Row, rows_named
 
 HERE = pathlib.Path(__file__).parent
 AGREEMENT = 0.02
+MEMORY_STEPS = 8  # enough for all that a training allocates
 
 
 def measured(system: str, row: Row, threads: int | None = None) -> dict[str, float]:
@@ -40,6 +41,14 @@ def measured(system: str, row: Row, threads: int | None = None) -> dict[str, flo
 def round_of(row: Row) -> dict[str, Any]:
     """The peak and every system once."""
     return {"peak": float(answer(HERE / "peak.py")), **{s: measured(s, row) for s in ("gdsim", *row.peers)}}
+
+
+def memory_of(row: Row) -> dict[str, Any] | None:
+    """Bytes that every system takes to train a large work, and those that are needed; None of the others."""
+    if row.work not in WORKS or not WORKS[row.work].is_large:
+        return None
+    found = {s: json.loads(answer(HERE / "memory.py", s, row.work, row.rule, row.runs, MEMORY_STEPS)) for s in ("gdsim", *row.peers)}
+    return {"needed": found["gdsim"]["needed"], **{s: one["taken"] for s, one in found.items()}}
 
 
 def agrees(row: Row, found: dict[str, Any]) -> bool:
@@ -57,7 +66,7 @@ def result_of(row: Row, rounds: list[dict[str, Any]]) -> dict[str, Any]:
         "work": row.work, "rule": row.rule, "runs": row.runs, "steps": row.steps, "us": {s: statistics.median(r[s]["us"] for r in rounds) for s in systems},
         "ratio": statistics.median(ratios), "ratios": ratios, "target": row.target, "share": statistics.median(shares) if operations else None,
         "peak": statistics.median(r["peak"] for r in rounds), "operations": operations, "loss": {s: rounds[-1][s]["loss"] for s in systems},
-        "agrees": all(agrees(row, r) for r in rounds),
+        "agrees": all(agrees(row, r) for r in rounds), "memory": memory_of(row),
     }  # fmt: skip
 
 
@@ -76,6 +85,16 @@ def table(results: list[dict[str, Any]]) -> str:
         share = "" if r["share"] is None else f"{r['share']:.0%}"
         lines.append(f"| {r['work']}, {r['rule'].capitalize()}, {r['runs']:,} | {times} | {r['ratio']:.2f}x | {share} |")
     return "\n".join(lines)
+
+
+def memory_table(results: list[dict[str, Any]]) -> str:
+    """The Markdown table of the memory of large works; nothing where there is none."""
+    lines = ["", "| work, rule, runs | weights, state and data | gdsim | JAX vmap | PyTorch bmm | gdsim over what is needed |", "|---|---|---|---|---|---|"]
+    for r in (r for r in results if r["memory"]):
+        megabytes = ["" if r["memory"].get(s) is None else f"{r['memory'][s] / 1e6:.3g} MB" for s in ("needed", "gdsim", "jax", "torch")]
+        ratio = "" if r["memory"]["gdsim"] is None else f"{r['memory']['gdsim'] / r['memory']['needed']:.2f}x"
+        lines.append(f"| {r['work']}, {r['rule'].capitalize()}, {r['runs']:,} | {' | '.join(megabytes)} | {ratio} |")
+    return "\n".join(lines) if len(lines) > 3 else ""
 
 
 def asked() -> tuple[argparse.Namespace, list[Row], int]:
@@ -124,9 +143,9 @@ def main() -> None:
     for row in rows:
         results.append(result_of(row, [round_of(row) for _ in range(rounds)]))
         (options.out / "results.json").write_text(json.dumps(results, indent=1))
-        (options.out / "table.md").write_text(table(results) + "\n")
+        (options.out / "table.md").write_text(f"{table(results)}\n{memory_table(results)}\n")
         print(table(results[-1:]).splitlines()[-1], "" if results[-1]["agrees"] else f"LOSSES DIFFER: {results[-1]['loss']}", file=sys.stderr)
-    print(table(results))
+    print(table(results), memory_table(results), sep="\n")
     figures.roofline(results).savefig(options.out / "roofline.png", dpi=150)
     if options.scaling:
         curves = figures.measured_curves()

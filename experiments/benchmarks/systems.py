@@ -5,13 +5,15 @@
 SYSTEM is gdsim, jax (vmap of a jitted scan, optax), torch (batched matrices) or sklearn (one run). All train
 in float32 on all cores, or jax and torch on a GPU, in products of float32 too, from gdsim's starts; every run has its own order of samples, the first 64 those of
 gdsim, so that all systems train the very same thing. What is timed is one whole training, once everything is
-compiled and warm: the fastest of some. Prints microseconds per step of a run, and the median of the first 64
-runs' final losses.
+compiled and warm: the fastest of some; of a large work with the losses of all samples at both ends, which
+gdsim's time always has in it. Prints microseconds per step of a run, and the median of the first 64 runs' final
+losses.
 """
 
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,12 @@ from gdsim.starts import initial_points
 from gdsim.sweep.planning.machine import usable_cores
 
 GPU = "gpu"  # a place to train on, in place of a number of threads
+CHUNK = 1000  # samples whose losses are computed at once, of the large works
 SHOWN = 64  # runs whose orders of samples and final losses are compared
+
+
+Measure = Callable[[Callable[[], Any]], tuple[float, Any]]
+"""Calls something; (seconds, what it returned)."""
 
 
 def starts_of(name: str, rule: str, runs: int) -> np.ndarray:
@@ -46,16 +53,16 @@ def orders_of(name: str, work: Work, runs: int, steps: int) -> np.ndarray | None
     return orders
 
 
-def measure_gdsim(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
+def measure_gdsim(name: str, rule: str, runs: int, steps: int, place: int | str, measure: Measure = seconds) -> tuple[float, np.ndarray]:
     """Through the public face: starts, evaluation at both ends and the Dataset are part of the time."""
     if isinstance(place, str):
         raise SystemExit("gdsim on a GPU is measured by python -m experiments.benchmarks.device rows")
     sweep = sweep_of(name, rule, runs, steps)
-    took, result = seconds(lambda: sweep.run(threads=place))
+    took, result = measure(lambda: sweep.run(threads=place))
     return took, result.final_loss.values[:SHOWN]
 
 
-def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
+def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str, measure: Measure = seconds) -> tuple[float, np.ndarray]:
     """`vmap` over starts of a `scan` over steps, one jitted function."""
     import jax
     import jax.numpy as jnp
@@ -70,7 +77,7 @@ def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -
     else:
         rate = WORKS[name].rate(rule)
         optimizer = optax.adam(rate) if rule == "adam" else optax.sgd(rate, momentum=0.9)
-    starts = starts_of(name, rule, runs)
+    starts, scores = starts_of(name, rule, runs), None
     if name == "rosenbrock":
         loss_of: Any = lambda p, _: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2  # noqa: E731
         parameters, orders = jnp.array(starts), None
@@ -80,8 +87,7 @@ def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -
         X, y = jnp.array(problem.data.X, jnp.float32), jnp.array(problem.data.y, jnp.int32)
         act, last = getattr(jax.nn, work.activation), len(problem.layers) - 1
 
-        def network_loss(p: list, chosen: Any) -> jax.Array:
-            a, labels = (X, y) if chosen is None else (X[chosen], y[chosen])
+        def loss_at(p: list, a: jax.Array, labels: jax.Array) -> jax.Array:
             for depth, (W, b) in enumerate(p):
                 z = a @ W + b
                 a = z if depth == last else act(z)
@@ -89,7 +95,12 @@ def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -
                 return optax.sigmoid_binary_cross_entropy(a[:, 0], labels).mean()
             return optax.softmax_cross_entropy_with_integer_labels(a, labels).mean()
 
-        loss_of = network_loss
+        def loss_of_all(p: list) -> jax.Array:  # some samples after the other: the units of all fit no memory
+            parts = X.reshape(-1, CHUNK, X.shape[1]), y.reshape(-1, CHUNK)
+            return jax.lax.map(lambda part: loss_at(p, *part), parts).mean()
+
+        loss_of = lambda p, chosen: loss_at(p, X, y) if chosen is None else loss_at(p, X[chosen], y[chosen])  # noqa: E731
+        scores = jax.jit(jax.vmap(loss_of_all)) if work.is_large else None
         parameters = jax.tree.map(jnp.array, layers_of(problem, starts))
         orders = orders_of(name, work, runs, steps)
         orders = None if orders is None else jnp.array(orders, jnp.int32)
@@ -103,7 +114,10 @@ def measure_jax(name: str, rule: str, runs: int, steps: int, place: int | str) -
         return jax.lax.scan(step, (p, optimizer.init(p)), order, length=steps)[0][0]
 
     population = jax.jit(jax.vmap(train, in_axes=(0, None if orders is None else 0)))
-    took, trained = seconds(lambda: jax.block_until_ready(population(parameters, orders)))
+    if scores:
+        took, (_, ends) = measure(lambda: jax.block_until_ready((scores(parameters), scores(population(parameters, orders)))))
+        return took, np.array(ends[:SHOWN])
+    took, trained = measure(lambda: jax.block_until_ready(population(parameters, orders)))
     few = jax.tree.map(lambda v: v[:SHOWN], trained)
     return took, np.array(jax.jit(jax.vmap(lambda p: loss_of(p, None)))(few))
 
@@ -119,7 +133,7 @@ def layers_of(problem: gd.MLP, starts: np.ndarray) -> list[tuple[np.ndarray, np.
     return found
 
 
-def measure_torch(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
+def measure_torch(name: str, rule: str, runs: int, steps: int, place: int | str, measure: Measure = seconds) -> tuple[float, np.ndarray]:
     """Batched matrices: one `baddbmm` per layer for all runs, a fused optimizer."""
     import torch
 
@@ -145,6 +159,14 @@ def measure_torch(name: str, rule: str, runs: int, steps: int, place: int | str)
             return functional.binary_cross_entropy_with_logits(z.reshape(-1), labels.reshape(-1).float(), reduction=reduction)
         return functional.cross_entropy(z.reshape(-1, z.shape[-1]), labels.reshape(-1), reduction=reduction)
 
+    def scores(layers: list) -> np.ndarray:
+        total = np.zeros(len(layers[0][0]))
+        with torch.no_grad():
+            for first in range(0, len(X), CHUNK):
+                z = outputs(layers, X[first : first + CHUNK].expand(len(total), -1, -1))
+                total += loss_of(z, y[first : first + CHUNK].expand(len(total), -1), "none").reshape(len(total), -1).sum(1).cpu().numpy()
+        return total / len(X)
+
     def train() -> list:
         layers = [tuple(torch.tensor(v, requires_grad=True) for v in layer) for layer in starts]
         parameters = [v for layer in layers for v in layer]
@@ -160,14 +182,17 @@ def measure_torch(name: str, rule: str, runs: int, steps: int, place: int | str)
             torch.cuda.synchronize()
         return layers
 
-    took, trained = seconds(train)
+    if work.is_large:
+        took, (_, ends) = measure(lambda: (scores([tuple(map(torch.tensor, layer)) for layer in starts]), scores(train())))
+        return took, ends[:SHOWN]
+    took, trained = measure(train)
     with torch.no_grad():
         few = [(W[:SHOWN], b[:SHOWN]) for W, b in trained]
         z = outputs(few, X.expand(len(few[0][0]), -1, -1))
         return took, np.array([float(loss_of(one, y, "mean")) for one in z])
 
 
-def measure_sklearn(name: str, rule: str, runs: int, steps: int, place: int | str) -> tuple[float, np.ndarray]:
+def measure_sklearn(name: str, rule: str, runs: int, steps: int, place: int | str, measure: Measure = seconds) -> tuple[float, np.ndarray]:
     """MLPClassifier, one run for whole epochs."""
     from sklearn.neural_network import MLPClassifier
 
@@ -186,7 +211,7 @@ def measure_sklearn(name: str, rule: str, runs: int, steps: int, place: int | st
         shares: Any = model.predict_proba(X)
         return float(-np.log(np.maximum(shares[np.arange(len(X)), y], 1e-30)).mean())
 
-    took, loss = seconds(train)
+    took, loss = measure(train)
     return took * runs * steps / (epochs * -(-len(X) // batch)), np.array([loss])
 
 

@@ -1,6 +1,7 @@
 """What is measured: networks, data, optimizers and numbers of runs, the same for every system."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,12 @@ import gdsim as gd
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A network on a data set; `batch` None is the whole of it."""
+    """A network on a data set, without hidden layers a logistic regression; `batch` None is the whole of it.
+
+    Where it `is_large` to look at all samples takes as long as many steps, and data and state are most of the
+    memory: then all systems look at all samples at both ends within the time, not gdsim alone, and their memory
+    is measured.
+    """
 
     data: str
     hidden: tuple[int, ...]
@@ -20,6 +26,7 @@ class Work:
     activation: str = "relu"
     loss: str = "cross_entropy"
     momentum_rate: float = 0.1
+    is_large: bool = False
 
     def rate(self, rule: str) -> float:
         """The learning rate: one at which runs do not drive apart by rounding, so that the systems' losses
@@ -28,11 +35,8 @@ class Work:
         return 1e-3 if rule == "adam" else self.momentum_rate
 
     def samples(self) -> gd.Data:
-        """The data; "random" is of the size of MNIST."""
-        if self.data != "random":
-            return gd.datasets.load(self.data)
-        rng = np.random.default_rng(0)
-        return gd.Data(rng.random((10_000, 784), np.float32), rng.integers(0, 10, 10_000))
+        """`samples_of` its data."""
+        return samples_of(self.data)
 
     def problem(self) -> gd.MLP:
         """The network."""
@@ -41,6 +45,25 @@ class Work:
     def operations(self) -> int:
         """`operations_of` the work."""
         return operations_of(self.problem(), self.batch)
+
+
+# Samples, features and classes: as many as MNIST has to train with, and a table too long for caches.
+PLANTED = {"images": (60_000, 784, 10), "points": (1_000_000, 20, 2)}
+
+
+@functools.cache
+def samples_of(name: str) -> gd.Data:
+    """Data by name; "random" is of the size of MNIST's test set, and its labels are random too."""
+    rng = np.random.default_rng(0)
+    if name == "random":
+        return gd.Data(rng.random((10_000, 784), np.float32), rng.integers(0, 10, 10_000))
+    return planted(*PLANTED[name], rng) if name in PLANTED else gd.datasets.load(name)
+
+
+def planted(count: int, features: int, classes: int, rng: np.random.Generator) -> gd.Data:
+    """Uniform inputs, each with the label of which a random linear function is largest, so that there is something to learn."""
+    X = rng.random((count, features), np.float32)
+    return gd.Data(X, ((X - np.float32(0.5)) @ rng.normal(size=(features, classes)).astype(np.float32)).argmax(1))
 
 
 def operations_of(problem: gd.MLP, batch: int | None) -> int:
@@ -61,7 +84,16 @@ WORKS = {
     # Beyond what gdsim is for: where its users should take PyTorch or JAX.
     "wide": Work("random", (512,), 128),
     "large": Work("random", (1024, 1024), 128),
+    # What is tried after the digits.
+    "images": Work("images", (256, 128), 128, is_large=True),
+    "points": Work("points", (), 128, loss="log_loss", is_large=True),
 }
+
+
+def needed_bytes(name: str, rule: str, runs: int) -> int:
+    """What training cannot do without: weights, the rule's slots, inputs and labels, four bytes a number."""
+    problem, (optimizer,) = WORKS[name].problem(), sweep_of(name, rule, runs, 1).optimizer
+    return 4 * (runs * problem.parameter_count * (1 + len(optimizer.slots)) + problem.data.X.size + len(problem.data.y))
 
 
 def sweep_of(name: str, rule: str, runs: int, steps: int, **record: Any) -> gd.Sweep:
@@ -109,6 +141,8 @@ ROWS = [
     Row("wide", "adam", 1, 200, BOTH, None),
     Row("wide", "adam", 8, 100, BOTH, None),
     Row("large", "adam", 1, 50, BOTH, None),
+    Row("images", "adam", 64, 200, BOTH, 2.0),
+    Row("points", "momentum", 1000, 200, BOTH, 2.0),
     Row("rosenbrock", "adam", 100_000, 1000, ("jax",), 3.0, quick=True),
     Row("rosenbrock", "adam", 1_000_000, 1000, ("jax",), 6.0),
     Row("rosenbrock", "momentum", 100_000, 1000, ("jax",), None),
