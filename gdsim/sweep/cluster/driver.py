@@ -223,7 +223,8 @@ class Cluster(Generic[SomePiece]):
         """
         # After what it trains a chunk, of this driver: another's may go into another folder.
         key = f"{self.job.task_name(chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
-        others = {"workers": self._others(chunks), "allow_other_workers": True} if tried else {}
+        workers = self._others(chunks) if tried else None
+        others = {} if workers is None else {"workers": workers, "allow_other_workers": True}
         options = {"key": key, "priority": -self.sent, "pure": False, "resources": dict(self.job.resources) or None, **others}
         future = self.client.submit(self.job.function, *self.job.arguments(chunks), **options)
         self.sent += 1
