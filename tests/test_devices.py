@@ -298,14 +298,14 @@ def info_of(**others):
 @pytest.mark.parametrize("seconds", [1e-8, 3e-6, 1e-4])
 def test_a_device_trains_as_many_chunks_of_a_structure_together_as_it_takes_to_keep_it_busy(seconds, most, monkeypatch):
     monkeypatch.setattr(device_batches, "HOST_BYTES", most)
-    plan, info = two_structures(seconds), info_of()
-    found = list(together(plan, plan.chunks, info))
+    plan = two_structures(seconds)
+    found = list(together(plan, plan.chunks, 1))
     assert sorted(chunk.name for some in found for chunk in some) == sorted(chunk.name for chunk in plan.chunks)
     place, whole = OnDevice(Device(library=DriverLibrary(multiprocessors=1)), 1), 0
     for number, group in enumerate(plan.groups):
         own = [some for some in found if some[0].group == number]
         assert [chunk for some in own for chunk in some] == [chunk for chunk in plan.chunks if chunk.group == number]
-        size, counts = size_for(on_device(group, plan.starts), info), [sum(chunk.size for chunk in some) for some in own]
+        size, counts = size_for(on_device(group, plan.starts), 1), [sum(chunk.size for chunk in some) for some in own]
         for some, count in zip(own, counts, strict=True):
             assert len(some) == 1 or count <= size.most
             assert count - some[-1].size < size.enough  # it was not busy without the last

@@ -1,5 +1,6 @@
 """Pieces of an answer made by the workers of a Dask cluster, which write them into the shared folder."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from gdsim.questions.question import Question
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.client import Packed, received, send
 from gdsim.sweep.cluster.driver import modules_beside
-from gdsim.sweep.cluster.worker import Receipt, receipts_of, versions
+from gdsim.sweep.cluster.worker import Made, Receipt, receipts_of, versions
 from gdsim.sweep.execution.progress import Tally
 
 
@@ -45,6 +46,10 @@ class Answering(NamedTuple):
         """Nothing that only some workers have."""
         return {}
 
+    def together(self, chunks: Sequence[Piece]) -> int:
+        """Each by itself."""
+        return 1
+
     def check_worker(self, limit: int, threads: int) -> None:
         """What a question takes of memory is not counted."""
 
@@ -55,13 +60,14 @@ def make_pieces(folder: str, question: Packed, pieces: Sequence[Piece], expected
     Raises ChunkError, whatever goes wrong.
     """
 
-    def begin() -> Callable[[Piece], tuple[Receipt, Callable[[], object]]]:
+    def begin() -> Callable[[Sequence[Piece]], Made]:
         asked: Question = received(question)
 
-        def made(piece: Piece) -> tuple[Receipt, Callable[[], object]]:
-            began = time.perf_counter()
-            found = asked.call.work(asked, piece.first, piece.last, HERE)
-            return Receipt(0, Tally(runs=piece.size), time.perf_counter() - began), lambda: keep(Store(folder), piece, found)
+        def made(pieces: Sequence[Piece]) -> Made:
+            for piece in pieces:
+                began = time.perf_counter()
+                found = asked.call.work(asked, piece.first, piece.last, HERE)
+                yield Receipt(0, Tally(runs=piece.size), time.perf_counter() - began), functools.partial(keep, Store(folder), piece, found)
 
         return made
 

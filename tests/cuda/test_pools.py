@@ -10,11 +10,11 @@ import pytest
 import gdsim as gd
 from gdsim.sweep.cluster import pools
 from gdsim.sweep.cluster.pools import offers, place_of
-from gdsim.sweep.execution.executor import UnfinishedError
+from gdsim.sweep.execution.executor import FailingError, UnfinishedError
 from gdsim.sweep.execution.places import OnDevice, Processors
 from gdsim.sweep.planning.devices import UnusableDeviceError
 from tests.cuda import gpu, gpu_worker
-from tests.cuda.test_sweeps import CUT, FILE, sweep
+from tests.cuda.test_sweeps import CUT, FILE, FINE, failing_at, sweep
 from tests.faults.machinery import Cluster, shards, wait_until
 from tests.helpers import gdsim
 
@@ -83,11 +83,26 @@ PLAIN, WITH_GPU = {"nthreads": 1}, {"nthreads": 4, "resources": {"GPU": 1}}
 @pytest.mark.full
 @pytest.mark.parametrize("device", ["cuda", "auto", "cpu"])
 def test_shards_are_the_same_whoever_trains_them(library, tmp_path, device):
-    sweep().run(out=tmp_path / "processors", **CUT)
+    sweep().run(out=tmp_path / "processors", **FINE)
     with cluster(plain=PLAIN, gpu=WITH_GPU) as client:
-        sweep().run(out=tmp_path / "cluster", client=client, device=device, **CUT)
+        sweep().run(out=tmp_path / "cluster", client=client, device=device, **FINE)
     assert shards(tmp_path / "cluster") == shards(tmp_path / "processors")
-    assert (len(library.launches) > 0) == (device != "cpu")
+    assert len(shards(tmp_path / "cluster")) > 2
+    assert device == "auto" or len(library.launches) == (device == "cuda")  # as all chunks are trained together
+
+
+@pytest.mark.full
+def test_a_chunk_that_fails_takes_none_with_it_that_a_worker_trains_together_with_it(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(OnDevice, "training", failing_at(7))
+    sweep().run(out=tmp_path / "processors", **FINE)
+    with (
+        cluster(gpu=WITH_GPU) as client,
+        pytest.raises(FailingError, match=r"1 of \d+ chunks failed 3 times each and were set aside; .* raised ArithmeticError: run 7"),
+    ):
+        sweep().run(out=tmp_path / "cluster", client=client, device="cuda", **FINE)
+    found, truth = shards(tmp_path / "cluster"), shards(tmp_path / "processors")
+    assert len(found) == len(truth) - 1 > 1
+    assert found.items() <= truth.items()
 
 
 @pytest.mark.full

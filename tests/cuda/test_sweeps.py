@@ -64,19 +64,25 @@ def test_a_folder_has_the_same_shards_and_goes_on_from_them(library, tmp_path):
     assert len(library.launches) == 2
 
 
-def test_a_chunk_that_fails_takes_none_with_it_that_are_trained_together_with_it(library, tmp_path, monkeypatch):
+def failing_at(run):
+    """How a GPU trains, but for batches with this run, which fail."""
     training = OnDevice.training
 
-    def failing(place, work, *options):
+    def failing(place, *options):
         def train(setting, batch, earlier):
-            if 7 in batch.number:
-                raise ArithmeticError("run 7")
-            return training(place, work, *options)(setting, batch, earlier)
+            if run in batch.number:
+                raise ArithmeticError(f"run {run}")
+            return training(place, *options)(setting, batch, earlier)
 
         return train
 
+    return failing
+
+
+def test_a_chunk_that_fails_takes_none_with_it_that_are_trained_together_with_it(library, tmp_path, monkeypatch):
+    training = OnDevice.training
     sweep().run(out=tmp_path / "processors", **FINE)
-    monkeypatch.setattr(OnDevice, "training", failing)
+    monkeypatch.setattr(OnDevice, "training", failing_at(7))
     with pytest.raises(FailingError, match=r"1 of \d+ chunks failed 3 times each and were set aside; .* raised ArithmeticError: run 7"):
         sweep().run(out=tmp_path / "gpu", device="cuda", **FINE)
     assert len(shards(tmp_path / "gpu")) == len(shards(tmp_path / "processors")) - 1 > 1

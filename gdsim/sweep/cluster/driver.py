@@ -8,6 +8,7 @@ every short chunk.
 
 import collections
 import contextlib
+import itertools
 import math
 import pathlib
 import queue
@@ -26,6 +27,7 @@ from gdsim.sweep.cluster.worker import ChunkError, HowTrained, MismatchError, Re
 from gdsim.sweep.execution.executor import Failure, FailureKind, Outcome, SomePiece, UnfinishedError, failure_of
 from gdsim.sweep.execution.progress import Progress, Tally
 from gdsim.sweep.experiment.declaration import Experiment
+from gdsim.sweep.planning.device_batches import USUAL_MULTIPROCESSORS, together
 from gdsim.sweep.planning.memory import check_worker
 from gdsim.sweep.planning.plan import Chunk, Plan
 from gdsim.words import count_of
@@ -86,6 +88,10 @@ class Job(Protocol):
         """What a task takes of what workers offer, by Dask's names: it goes to those alone that offer that."""
         ...
 
+    def together(self, chunks: Sequence[Any]) -> int:
+        """How many of the next chunks a worker is to make at once."""
+        ...
+
     def check_worker(self, limit: int, threads: int) -> None:
         """Refuses a worker process of so many threads and so much memory. Raises ValueError."""
         ...
@@ -124,6 +130,13 @@ class Training(NamedTuple):
     def resources(self) -> Mapping[str, float]:
         """A share of a GPU, if the sweep is to be trained on GPUs."""
         return resources_of(self.how.device)
+
+    def together(self, chunks: Sequence[Chunk]) -> int:
+        """Those of one structure that a usual GPU trains together, if the sweep is to be trained on GPUs."""
+        if not self.resources:
+            return 1
+        alike = itertools.takewhile(lambda chunk: chunk.group == chunks[0].group, chunks)
+        return len(next(together(self.plan, alike, USUAL_MULTIPROCESSORS)))
 
     def check_worker(self, limit: int, threads: int) -> None:
         """By the memory that the plan takes."""
@@ -183,7 +196,8 @@ class Cluster(Generic[SomePiece]):
             return 0
         fitting = min(CHUNKS_PER_TASK, int(TASK_SECONDS / self.chunk_seconds))
         share = len(waiting) // (LAST_TASKS * max(1, self.threads))  # so that the last tasks are short, and no worker waits long for another's
-        return max(1, min(fitting, share))
+        at_once = min(self.job.together(waiting), len(waiting) // max(1, len(self.pool)))
+        return max(1, at_once, min(fitting, share))
 
     def _look(self) -> None:
         """Finds out, now and then, how many threads the workers have, and how long each of them took for a

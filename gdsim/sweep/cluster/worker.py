@@ -7,21 +7,24 @@ the same gdsim, Numba, NumPy and PyArrow: bits depend on them.
 
 import functools
 import importlib.metadata
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from gdsim.canonical import digest
+from gdsim.devices import DeviceError
 from gdsim.lanes.machine import gdsim_sources
+from gdsim.population.training import joined
 from gdsim.store.folder import Store
 from gdsim.sweep.cluster.pools import leaving_a_lost_gpu, place_of
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
 from gdsim.sweep.execution.places import Place, Trainer, prepare, train_from_start
 from gdsim.sweep.execution.progress import Tally, tally_of
-from gdsim.sweep.execution.threads import gatherings_of
+from gdsim.sweep.execution.threads import gatherings_of, trained_parts
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.folder.chunks import keep
 from gdsim.sweep.folder.stored import experiment_in
@@ -91,27 +94,29 @@ def train_chunks(folder: str, experiment: str, chunks: Sequence[Chunk], how: How
     Raises ChunkError, whatever goes wrong.
     """
 
-    def begin() -> Callable[[Chunk], tuple[Receipt, Callable[[], object]]]:
+    def begin() -> Callable[[Sequence[Chunk]], Made]:
         with _planning:
             sweep, plan = _plan_in(folder, experiment, beside)
             trainer = train_from_start if how.earlier is None else _earlier_in(folder, sweep, plan, how.earlier).train
             place = place_of(how.device, how.lanes)
 
-        def trained(chunk: Chunk) -> tuple[Receipt, Callable[[], object]]:
-            with leaving_a_lost_gpu():
-                receipt, result = _trained(plan, chunk, place, trainer)
-            return receipt, lambda: keep(Store(folder), plan, chunk, result)
+        def trained(chunks: Sequence[Chunk]) -> Made:
+            for _, alike in itertools.groupby(chunks, lambda chunk: chunk.group):
+                for some in place.together(plan, alike):
+                    for chunk, receipt, result in _each(plan, some, place, trainer):
+                        yield receipt, functools.partial(keep, Store(folder), plan, chunk, result)
 
         return trained
 
     return receipts_of(chunks, expected, begin)
 
 
-def receipts_of(
-    chunks: Sequence[SomePiece], expected: dict[str, str], begin: Callable[[], Callable[[SomePiece], tuple[Receipt, Callable[[], object]]]]
-) -> list[Receipt]:
-    """What a task says of its chunks, one after the other: `begin` gives what makes one, which gives its receipt
-    and what writes it.
+# What is said of each chunk or piece of a task, in their order, and what writes it, which is called before the next is asked for.
+Made = Iterator[tuple[Receipt, Callable[[], object]]]
+
+
+def receipts_of(chunks: Sequence[SomePiece], expected: dict[str, str], begin: Callable[[], Callable[[Sequence[SomePiece]], Made]]) -> list[Receipt]:
+    """What a task says of its chunks, one after the other: `begin` gives what makes them.
 
     Raises ChunkError, whatever goes wrong.
     """
@@ -122,10 +127,10 @@ def receipts_of(
         wrong = mismatch(versions(), expected)
         if wrong:
             raise MismatchError(f"a worker cannot give the same bits: {wrong}")
-        make = begin()
-        for chunk in chunks:
+        made = begin()(chunks)
+        for _ in chunks:
             kind = FailureKind.RAISED
-            receipt, write = make(chunk)
+            receipt, write = next(made)
             kind = FailureKind.UNWRITTEN
             write()
             receipts.append(receipt)
@@ -147,16 +152,30 @@ def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Conti
     return _earlier[key]
 
 
-def _trained(plan: Plan, chunk: Chunk, place: Place, trainer: Trainer) -> tuple[Receipt, Any]:
-    """(what is said of a chunk, its results), trained batch by batch in this thread."""
-    works = place.works_of(plan, [chunk])
-    gathering, seconds = gatherings_of(plan, works)[chunk.name], 0.0
+def _each(plan: Plan, chunks: Sequence[Chunk], place: Place, trainer: Trainer) -> Iterator[tuple[Chunk, Receipt, Any]]:
+    """Each chunk, what is said of it and its results. Where they fail together, each is trained by itself, and fails by itself."""
+    try:
+        with leaving_a_lost_gpu():
+            found = _trained(plan, chunks, place, trainer)
+    except Exception as error:
+        if len(chunks) == 1 or isinstance(error, DeviceError):
+            raise
+        found = (one for chunk in chunks for one in _each(plan, [chunk], place, trainer))
+    yield from found
+
+
+def _trained(plan: Plan, chunks: Sequence[Chunk], place: Place, trainer: Trainer) -> list[tuple[Chunk, Receipt, Any]]:
+    """Chunks, what is said of them and their results, trained batch by batch in this thread."""
+    works = place.works_of(plan, chunks)
+    gatherings, seconds = gatherings_of(plan, works), dict.fromkeys([chunk.name for chunk in chunks], 0.0)
     for work in works:
         prepare(place, work)
-        (part,) = work.parts
-        batch, began = part.batch(plan), time.perf_counter()
-        columns = trainer(place.training(work, None, lambda _: None), work, batch)
-        seconds += time.perf_counter() - began
-        gathering.count_in(tally_of(columns))
-        gathering.put(part, batch, columns)
-    return Receipt(chunk.group, gathering.tally, seconds), gathering.result()
+        batches, began = [part.batch(plan) for part in work.parts], time.perf_counter()
+        columns = trainer(place.training(work, None, lambda _: None), work, joined(batches))
+        took = time.perf_counter() - began
+        for part, batch, own in trained_parts(work.parts, batches, columns):
+            gathering = gatherings[part.chunk.name]
+            seconds[part.chunk.name] += took * len(part.rows) / work.runs
+            gathering.count_in(tally_of(own))
+            gathering.put(part, batch, own)
+    return [(chunk, Receipt(chunk.group, gatherings[chunk.name].tally, seconds[chunk.name]), gatherings[chunk.name].result()) for chunk in chunks]

@@ -158,12 +158,12 @@ class OnDevice:
 
     def together(self, plan: Plan, chunks: Iterable[Chunk], chosen: np.ndarray | None = None) -> Iterator[list[Chunk]]:
         """As of `Place`: as many as keep the device busy."""
-        return together(plan, chunks, self.device.info, lambda chunk: len(rows_of(plan, chunk, chosen)))
+        return together(plan, chunks, self.device.info.multiprocessors, lambda chunk: len(rows_of(plan, chunk, chosen)))
 
     def works_of(self, plan: Plan, chunks: Sequence[Chunk], chosen: np.ndarray | None = None) -> list[Work]:
         """As of `Place`: all of the runs, if this machine has room for them. All chunks of a structure have one kernel."""
         setting = on_device(plan.groups[chunks[0].group], plan.starts)
-        return works_in(plan, chunks, chosen, Work(setting, THREADS, ()), size_for(setting, self.device.info).most)
+        return works_in(plan, chunks, chosen, Work(setting, THREADS, ()), size_for(setting, self.device.info.multiprocessors).most)
 
     def wanted(self, work: Work) -> Sequence[DeviceKernel]:
         """As of `Place`: one, with the whole of training in it."""

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdsim.devices import DeviceInfo
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.lanes.warps import THREADS
 from gdsim.population import Setting
@@ -19,6 +18,7 @@ RESIDENT_WARPS = 8  # of a multiprocessor, at least, by the registers of most ke
 # Runs for each that a device works on at once: places are taken anew as runs end, and few are idle until the last has ended.
 # More would be kept later, and lost by who interrupts them.
 TURNS = 4
+USUAL_MULTIPROCESSORS = 108  # of a device elsewhere, an A100's
 HOST_BYTES = 2**29  # of this machine's memory, for what it keeps of a batch's runs before they are trained, and after
 
 
@@ -34,10 +34,10 @@ def on_device(group: Group, starts: int) -> Setting:
     return for_runs(group.setting, len(group.cells) * starts)
 
 
-def size_for(setting: Setting, info: DeviceInfo) -> Size:
-    """How many runs of a setting a device is given at once."""
+def size_for(setting: Setting, multiprocessors: int) -> Size:
+    """How many runs of a setting a device of so many multiprocessors is given at once."""
     width = kernels_on_warps(structure_on_warps(setting)).width
-    return Size(TURNS * RESIDENT_WARPS * info.multiprocessors * width, max(1, HOST_BYTES // (host_bytes(setting) * THREADS)) * THREADS)
+    return Size(TURNS * RESIDENT_WARPS * multiprocessors * width, max(1, HOST_BYTES // (host_bytes(setting) * THREADS)) * THREADS)
 
 
 def host_bytes(setting: Setting) -> int:
@@ -48,15 +48,15 @@ def host_bytes(setting: Setting) -> int:
     return row_bytes(setting, len(setting.checkpoints)) + setting.problem.parameter_count * point + shard_bytes(setting)
 
 
-def together(plan: Plan, chunks: Iterable[Chunk], info: DeviceInfo, runs_of: Callable[[Chunk], float] = lambda chunk: chunk.size) -> Iterator[list[Chunk]]:
-    """The chunks that a device trains together, of one structure each: as many as are enough for it, and not more than this
+def together(plan: Plan, chunks: Iterable[Chunk], multiprocessors: int, runs_of: Callable[[Chunk], float] = lambda chunk: chunk.size) -> Iterator[list[Chunk]]:
+    """The chunks that a device of so many multiprocessors trains together, of one structure each: as many as are enough for it, and not more than this
     machine has room for, unless one by itself is. `runs_of` says how many of a chunk's runs are to be trained.
     """
     sizes, taken, counts = dict[int, Size](), dict[int, list[Chunk]](), dict[int, float]()  # by structure
     for chunk in chunks:
         group, runs = chunk.group, runs_of(chunk)
         if group not in sizes:
-            sizes[group] = size_for(on_device(plan.groups[group], plan.starts), info)
+            sizes[group] = size_for(on_device(plan.groups[group], plan.starts), multiprocessors)
         if group in taken and counts[group] + runs > sizes[group].most:
             yield taken.pop(group)
         counts[group] = runs + (counts[group] if group in taken else 0.0)

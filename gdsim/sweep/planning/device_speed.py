@@ -36,7 +36,10 @@ def training_seconds(plan: Plan, info: DeviceInfo, share: float = 1.0) -> float:
     """How long a device trains a share of each chunk's runs, of which none ends early, by the formula above."""
     settings = [on_device(group, plan.starts) for group in plan.groups]
     operations = [group.counted_operations for group in plan.groups]
-    batches = ((some[0].group, share * sum(chunk.size for chunk in some)) for some in together(plan, plan.chunks, info, lambda chunk: share * chunk.size))
+    batches = (
+        (some[0].group, share * sum(chunk.size for chunk in some))
+        for some in together(plan, plan.chunks, info.multiprocessors, lambda chunk: share * chunk.size)
+    )
     return sum(_batch_seconds(settings[group], operations[group], runs, info) for group, runs in batches)
 
 
@@ -62,7 +65,7 @@ def device_memory(plan: Plan, device: Device) -> int:
     except DeviceError as error:
         raise UnusableDeviceError(f"{device.info.name} no longer answers this process ({error}): start another") from None
     most, batches = 0.0, collections.defaultdict(list)
-    for some in together(plan, plan.chunks, device.info):
+    for some in together(plan, plan.chunks, device.info.multiprocessors):
         batches[some[0].group].append(some)
     at_once = min(STATIONS, sum(map(len, batches.values())))
     for number, found in batches.items():
@@ -74,7 +77,7 @@ def device_memory(plan: Plan, device: Device) -> int:
                 f"training takes {size_of(least)} of a device's memory at least, and {device.info.name} has {size_of(room)} free for it, of {size_of(device.info.memory)}: "
                 "end what else has its memory, or train on processors"
             )
-        runs = min(sum(chunk.size for chunk in largest), size_for(setting, device.info).most)
+        runs = min(sum(chunk.size for chunk in largest), size_for(setting, device.info.multiprocessors).most)
         warps = min(busy_warps(runs, needs.width), RESIDENT_WARPS * device.info.multiprocessors)
         most = max(most, min(STATIONS * room, at_once * needs.size(runs, warps)))
     return int(most)

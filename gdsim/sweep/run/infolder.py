@@ -27,6 +27,7 @@ from gdsim.sweep.experiment.from_table import SomeExperiment
 from gdsim.sweep.folder.admission import check, create, in_its_form
 from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
+from gdsim.sweep.planning.device_batches import USUAL_MULTIPROCESSORS, together
 from gdsim.sweep.planning.devices import CUDA
 from gdsim.sweep.planning.job_parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
@@ -107,7 +108,7 @@ def _train_missing(
     with here, beating(store.place, progress, options.part), _observed(options, store, progress):
         for source, some in ((earlier, going), (None, beginning)):
             if some:
-                ordered = some if options.where is None else in_order(whole, some, options.where.place)
+                ordered = _in_order(whole, some, options)
                 failed += _train(whole, ordered, _executor(kept, whole, ordered, store, options, progress, source), store, progress, options)
     store.place.make("shards")  # without what workers left that died meanwhile
     if failed:
@@ -123,6 +124,13 @@ def _train_missing(
     if gone:
         raise UnfinishedError(f"{gone:,} runs have gone from {store.folder!r} while others were trained")
     return result
+
+
+def _in_order(plan: Plan, chunks: list[Chunk], options: RunOptions) -> list[Chunk]:
+    """Chunks in the order in which they are trained: those that a GPU trains together behind one another."""
+    if options.where is not None:
+        return in_order(plan, chunks, options.where.place)
+    return chunks if options.device != CUDA else [chunk for some in together(plan, chunks, USUAL_MULTIPROCESSORS) for chunk in some]
 
 
 def _observed(options: RunOptions, store: Store, progress: Progress) -> contextlib.AbstractContextManager[None]:
