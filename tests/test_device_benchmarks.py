@@ -31,6 +31,7 @@ def test_threads_are_measured_and_must_give_the_same_bits(tmp_path, monkeypatch,
     found = json.loads((tmp_path / "threads.json").read_text())["found"]
     assert [(one["work"], one["threads"]) for one in found] == [("xor", 1), ("xor", 2)]
     assert all(one["seconds"] > 0 for one in found)
+    assert all(len(one["times"]) == threads.ROUNDS for one in found)
     assert "| 2 | " in (tmp_path / "threads.md").read_text()
     assert "all threads give the same bits" in capsys.readouterr().out
 
@@ -41,6 +42,7 @@ def test_threads_that_give_other_bits_are_found(tmp_path, monkeypatch, capsys):
     assert main(["threads", "run", "--most", "3", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "3 threads over one: xor 3.00x; THREADS GIVE OTHER BITS" in said
+    assert "| 3 | 0.333 s, 3.00x (3.00 to 3.00), 100% |" in (tmp_path / "threads.md").read_text()
 
 
 def test_what_there_is_no_time_for_is_said(tmp_path, monkeypatch, capsys):
