@@ -98,7 +98,7 @@ TABLE = (
     row(gd.Rprop(), gd.Quadratic(np.diag(np.arange(1.0, 7.0))), gd.Constant(), "Cycling budget", (gd.Cycling(1e-3),), steps=40, record=STATE),
     row(gd.Rprop(**TORCH), gd.TeacherStudent(2, 3), gd.Constant(), "budget", steps=20, dtype="float64", record=STATE),
     row(
-        gd.Lion(), gd.LinearRegression(WEIGHTED), gd.Constant(), "Plateau budget", (gd.Plateau(patience=2),), steps=12, batch=8, shuffle="once",
+        gd.Lion(), gd.LinearRegression(WEIGHTED), gd.Constant(), "Plateau budget", (gd.Plateau(patience=2),), steps=12, runs=32, batch=8, shuffle="once",
         record=STATE, tier="full",
     ),
     row(
@@ -112,7 +112,7 @@ TABLE = (
     ),
     row(
         gd.ClipValue(gd.Adam(), 1.0), gd.MLP(THREE, hidden=[3, 2], activation=["gelu", "silu"], label_smoothing=0.1), gd.Constant(), "Validation budget",
-        (gd.Validation(patience=1), gd.Plateau(patience=9, batches=True)), steps=7, batch=8, shuffle="replacement", record=STATE, tier="full",
+        (gd.Validation(patience=1), gd.Plateau(patience=9, batches=True)), steps=7, runs=32, batch=8, shuffle="replacement", record=STATE, tier="full",
     ),
     row(
         gd.ClipNorm(gd.Momentum(), 1.0), gd.MLP(WEIGHTED, hidden=[2, 2], activation=["relu", "elu"], loss="huber", l1=0.01, l2=0.1), gd.Constant(), "budget",

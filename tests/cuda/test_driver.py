@@ -72,8 +72,9 @@ def test_a_device_gives_the_processors_bits_however_many_warps_it_has_room_for(r
 @pytest.mark.full
 @pytest.mark.parametrize("one", [pytest.param(one, id=one.name) for one in TABLE if one.tier == "full" and one.setting.problem.data is not None])
 def test_the_memory_of_every_kind_of_problem_lies_where_the_kernel_looks_for_it(compiled, one):
-    batch, library = batch_of(one.setting, one.runs, RATES), DriverLibrary(2**25, multiprocessors=2)
-    check(train(loadable(training_ptx(compiled, one.setting)), batch, library, chosen=one.setting).columns, expected(one.setting, batch))
+    half = one.setting._replace(steps=one.setting.steps // 2)  # all of them are made in test_table
+    batch, library = batch_of(half, one.runs, RATES), DriverLibrary(2**25, multiprocessors=2)
+    check(train(loadable(training_ptx(compiled, half)), batch, library, chosen=half).columns, expected(half, batch))
 
 
 def test_launches_last_as_long_as_the_host_can_wait(rosenbrock):
