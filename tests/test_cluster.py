@@ -153,10 +153,10 @@ def break_chunks(first_start):
     """Makes a worker fail at chunks that begin with a start."""
     held = on_workers._trained
 
-    def broken(plan, chunk, *rest):
-        if chunk.first_start == first_start:
+    def broken(plan, chunks, *rest):
+        if any(chunk.first_start == first_start for chunk in chunks):
             raise ArithmeticError("the sum does not add up")
-        return held(plan, chunk, *rest)
+        return held(plan, chunks, *rest)
 
     broken.held = held
     on_workers._trained = broken
