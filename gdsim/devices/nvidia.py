@@ -25,6 +25,7 @@ MAJOR, MINOR, MULTIPROCESSORS = 75, 76, 16
 CLOCK, MEMORY_CLOCK, BUS_WIDTH = 13, 36, 37
 # MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, MAX_SHARED_MEMORY_PER_MULTIPROCESSOR and RESERVED_SHARED_MEMORY_PER_BLOCK.
 BLOCK_SHARED, MULTIPROCESSOR_SHARED, RESERVED_SHARED = 97, 81, 111
+MOST_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 TRANSFERS = 2  # of the memory in a cycle of its clock: both of its edges count
 NAME_BYTES = 256
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # by which the driver shows a process some of the GPUs
@@ -175,20 +176,24 @@ class Device:
         """Gives such memory back, when nothing is copied to or from it any more. It is not there then."""
         self.call("cuMemFreeHost", ctypes.c_void_p(pinned.ctypes.data))
 
-    def load(self, compiled: Compiled) -> Any:
-        """A kernel as `resident_blocks` and `Stream.launch` take it; it stays loaded for as long as the process lives."""
+    def load(self, compiled: Compiled, shared: int = 0) -> Any:
+        """A kernel as `resident_blocks` and `Stream.launch` take it, which may have so many bytes of shared memory for a
+        block beside its own; it stays loaded for as long as the process lives.
+        """
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
         self.call("cuModuleLoadData", ctypes.byref(module), ctypes.c_char_p(compiled.cubin))
         with giving_back(self, "cuModuleUnload", module):
             self.call("cuModuleGetFunction", ctypes.byref(function), module, ctypes.c_char_p(compiled.entry.encode()))
+            if shared:
+                self.call("cuFuncSetAttribute", function, ctypes.c_int(MOST_SHARED), ctypes.c_int(shared))
         return function
 
-    def resident_blocks(self, function: Any, threads: int) -> int:
-        """How many blocks of so many threads the device works on at once, as many as each multiprocessor has
-        registers for.
+    def resident_blocks(self, function: Any, threads: int, shared: int = 0) -> int:
+        """How many blocks of so many threads, with so many bytes of shared memory beside the kernel's own, the device
+        works on at once, as many as each multiprocessor has registers and shared memory for.
         """
         blocks = ctypes.c_int()
-        self.call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), function, ctypes.c_int(threads), ctypes.c_size_t(0))
+        self.call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(blocks), function, ctypes.c_int(threads), ctypes.c_size_t(shared))
         return blocks.value * self.info.multiprocessors
 
 

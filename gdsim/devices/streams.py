@@ -45,12 +45,12 @@ class Stream:
             self._do("cuMemcpyDtoDAsync_v2", ctypes.c_uint64(address + done * size), ctypes.c_uint64(address), ctypes.c_size_t(more * size))
             done += more
 
-    def launch(self, function: Any, blocks: int, threads: int, words: Sequence[int]) -> None:
-        """Runs a kernel with arguments of 64 bits each."""
+    def launch(self, function: Any, blocks: int, threads: int, words: Sequence[int], shared: int = 0) -> None:
+        """Runs a kernel with arguments of 64 bits each, whose blocks have so many bytes of shared memory beside its own."""
         values = [ctypes.c_uint64(word) for word in words]
         arguments = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         grid = [ctypes.c_uint(count) for count in (blocks, 1, 1, threads, 1, 1)]
-        self.device.call("cuLaunchKernel", function, *grid, ctypes.c_uint(0), self._stream, arguments, ctypes.c_void_p(0))
+        self.device.call("cuLaunchKernel", function, *grid, ctypes.c_uint(shared), self._stream, arguments, ctypes.c_void_p(0))
 
     def wait(self) -> None:
         """Waits until all is done. Raises DeviceError where a kernel failed."""

@@ -27,7 +27,7 @@ from gdsim.kernels.workspace import Matrix, NetworkSpace, Workspace
 from gdsim.lanes.compiler import Bound, address_of, describe, float_mode_parts, kernel_of
 from gdsim.lanes.draws import seed_words
 from gdsim.lanes.memory import host_address, readers_of, table_of, view_of
-from gdsim.lanes.numbers import Number, zeros
+from gdsim.lanes.numbers import Number, near_bytes, zeros
 from gdsim.lanes.types import Address
 from gdsim.problems.parts import Sampler
 
@@ -224,6 +224,11 @@ class Kernels:
         pack, model = self.new_pack(), self.model(1)
         assert isinstance(model, NetworkSpace)
         return sum(array.nbytes for array in (pack.weights, pack.slots, model.step.activations, model.step.deltas))
+
+    @functools.cached_property
+    def near_bytes(self) -> int:
+        """Bytes of near memory that a block of threads needs."""
+        return near_bytes(self.model(1))
 
     def _lanes(self, n: int, kind: Any = None) -> Any:
         return self.number.zeros(n * self.width) if kind is None else zeros(n * self.width, kind)

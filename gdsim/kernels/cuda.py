@@ -130,11 +130,18 @@ def _scoped(bound: Bound | None, **others: Any) -> ScopedPart | None:
 
 
 def _calls(kernels: Kernels) -> dict[str, Any]:
-    """What steps and evaluations of networks call."""
+    """What evaluations of networks call, and steps."""
     passes, batch = _passes(kernels), kernels.bound_batch
     if not passes or batch is None:
         return passes
     return {**passes, "run_batch": ScopedPart(blocks.batch_in_place, tuple({**batch.parts, **passes}.items()))}
+
+
+def _step_calls(kernels: Kernels) -> dict[str, Any]:
+    """What steps call: where these have a layout of their own, passes that know it."""
+    structure = kernels.structure
+    near = getattr(structure.layout, "near", None)
+    return _calls(kernels if near is None else kernels_on_warps(structure._replace(layout=near)))
 
 
 def _passes(kernels: Kernels) -> dict[str, Any]:
@@ -153,14 +160,14 @@ def _advancing(kernels: Kernels, calls: Mapping[str, Any]) -> ScopedPart | None:
 
 def stepping(kernels: Kernels) -> Template:
     """The kernel that makes steps of packs and nothing else."""
-    return Template(advance_packs, {"advance_pack": _advancing(kernels, _calls(kernels))})
+    return Template(advance_packs, {"advance_pack": _advancing(kernels, _step_calls(kernels))})
 
 
 def whole_training(kernels: Kernels) -> Template:
     """The kernel that trains packs from the starts of their runs to the ends."""
-    calls = _calls(kernels)
+    calls, step_calls = _calls(kernels), _step_calls(kernels)
     reports = _scoped(kernels.bound_report)
-    own = {"advance_pack": _advancing(kernels, calls)} | ({"report_pack": reports} if reports else {})
+    own = {"advance_pack": _advancing(kernels, step_calls)} | ({"report_pack": reports} if reports else {})
     advances = ScopedPart(advance_and_report if reports else advance_here, tuple(own.items()))
     evaluates = ScopedPart(evaluate_here, (("evaluate_points", _scoped(kernels.bound_evaluation, **calls)),))
     loop = _scoped(kernels.bound_loop, run_advance=advances, run_evaluate=evaluates)

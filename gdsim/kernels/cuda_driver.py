@@ -41,13 +41,17 @@ class Program(NamedTuple):
 
 def loaded(device: Device, kernels: Kernels, compiled: Compiled) -> Program:
     """Loads a kernel, `cuda.whole_training` of these."""
-    function = device.load(compiled)
+    near = kernels.near_bytes
+    function = device.load(compiled, near)
+    if near:  # each warp is a block, which has near memory of its own
+        blocks = device.resident_blocks(function, THREADS, near)
+        return Program(device, kernels, function, max(1, blocks // BLOCK_WARPS) * BLOCK_WARPS)
     blocks = device.resident_blocks(function, BLOCK_WARPS * THREADS)
     if kernels.width == 1:
         # What a run's step touches is read again and again: it is to stay in the memory nearest to its multiprocessor,
         # whose size is that of shared memory.
-        near = device.info.multiprocessor_shared // (BLOCK_WARPS * kernels.step_bytes)
-        blocks = min(blocks, device.info.multiprocessors * max(1, near))
+        fitting = device.info.multiprocessor_shared // (BLOCK_WARPS * kernels.step_bytes)
+        blocks = min(blocks, device.info.multiprocessors * max(1, fitting))
     return Program(device, kernels, function, BLOCK_WARPS * blocks)
 
 
@@ -205,9 +209,9 @@ def _launch_until_done(program: Program, layout: Layout, stream: Stream, base: A
 
 def launch(program: Program, stream: Stream, warps: int, words: Sequence[int]) -> None:
     """Has so many warps work, or a few more; these are in whole blocks only where every multiprocessor has warps."""
-    each = -(-warps // program.device.info.multiprocessors)
-    block_warps = each if each < 3 else BLOCK_WARPS
-    stream.launch(program.function, -(-warps // block_warps), block_warps * THREADS, words)
+    each, near = -(-warps // program.device.info.multiprocessors), program.kernels.near_bytes
+    block_warps = 1 if near else each if each < 3 else BLOCK_WARPS
+    stream.launch(program.function, -(-warps // block_warps), block_warps * THREADS, words, near)
 
 
 def launch_once(device: Device, compiled: Compiled, blocks: int, threads: int, given: Sequence[np.ndarray | int]) -> None:

@@ -121,6 +121,7 @@ class SingleRunNetwork(NamedTuple):
     counts: Memory  # as of `Network`
     samples: Memory
     loss: Memory  # of one number
+    weights: Memory  # those of a step, where the rest of what its passes touch lies in near memory
     batches: Address = 0
     passes: Address = 0
 

@@ -48,9 +48,10 @@ class MaskKind:
 
 
 class MemoryKind:
-    """What a compiler's memory type knows: the number type of its elements."""
+    """What a compiler's memory type knows: the number type of its elements, and whether they lie in near memory."""
 
     dtype: Any
+    is_near: bool
 
 
 class ViewKind:

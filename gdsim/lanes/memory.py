@@ -20,7 +20,7 @@ from llvmlite import ir
 from gdsim.lanes.emit import Code
 from gdsim.lanes.generated import function_from
 from gdsim.lanes.kinds import is_dual, is_memory
-from gdsim.lanes.numbers import Duals, Number
+from gdsim.lanes.numbers import Duals, Near, Number
 from gdsim.lanes.operations import kernel_only, literal_of, rule_of
 from gdsim.lanes.parts import DECLARED
 from gdsim.lanes.target import Target
@@ -38,6 +38,19 @@ def memory(table: Address, place: Offset, like: Lane) -> Memory:
 @rule_of(memory)
 def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
     kind = target.Memory(target.unliteral(like))
+    return kind, lambda code, t, p, _: _memory_in(code, t, code.index(p, place), kind)
+
+
+def near_memory(table: Address, place: Offset, like: Lane) -> Memory:
+    """Likewise memory that lies near a block of threads (`numbers.Near`)."""
+    return kernel_only(table, place, like)
+
+
+@rule_of(near_memory)
+def _(target: Target, table: Kind, place: Kind, like: Kind) -> Any:
+    if not target.by_thread:
+        return None
+    kind = target.Memory(target.unliteral(like), True)
     return kind, lambda code, t, p, _: _memory_in(code, t, code.index(p, place), kind)
 
 
@@ -142,6 +155,8 @@ def table_of(job: Any, address: Callable[[np.ndarray], Address] = host_address) 
         elif isinstance(value, np.ndarray):
             assert value.flags.c_contiguous
             entries.extend((address(value), value.size))
+        elif isinstance(value, Near):
+            entries.extend((value.first, value.count))
         elif isinstance(value, tuple):
             for member in value:
                 put(member)
@@ -158,6 +173,7 @@ class Field(NamedTuple):
     place: int
     holds: "Layout | str"  # the type of an array's elements, or of the number, by its name
     is_array: bool
+    is_near: bool = False  # of an array, as `Near` says
 
 
 class Layout(NamedTuple):
@@ -178,14 +194,14 @@ def layout_of(value: tuple[Any, ...], leaving_out: tuple[str, ...] = ()) -> Layo
     for name, member in zip(getattr(value, "_fields", map(str, range(len(value)))), value, strict=True):
         if isinstance(member, tuple):
             field, entries = Field(size, below := layout_of(member), False), below.size
-        elif isinstance(member, (np.ndarray, Duals)):
+        elif isinstance(member, (np.ndarray, Duals, Near)):
             number = member.number if isinstance(member, Duals) else Number(member.dtype)
-            field, entries = Field(size, number.name, True), 2
+            field, entries = Field(size, number.name, True, isinstance(member, Near)), 2
         else:
             field, entries = Field(size, "uint32" if type(member) is np.uint32 else "int64", False), 1
         fields[name], size = field, size + entries
     fields = {name: field for name, field in fields.items() if name not in leaving_out}
-    told = [(name, f.place, f.is_array, f.holds.number if isinstance(f.holds, Layout) else f.holds) for name, f in fields.items()]
+    told = [(name, f.place, "near" if f.is_near else f.is_array, f.holds.number if isinstance(f.holds, Layout) else f.holds) for name, f in fields.items()]
     digest = int(hashlib.sha256(repr((type(value).__qualname__, told)).encode()).hexdigest()[:15], 16)
     return _layouts.setdefault(digest, Layout(digest, type(value), fields, size))
 
@@ -211,7 +227,7 @@ def field_of(target: Target, kind: Kind, name: str) -> tuple[Kind, Callable[[Cod
         return target.View(field.holds.number), lambda code, table: code.add(table, ir.Constant(table.type, 8 * field.place))
     dtype = target.number(Number.named(field.holds))
     if field.is_array:
-        array = target.Memory(dtype)
+        array = target.Memory(dtype, field.is_near)
         return array, lambda code, table: _memory_in(code, table, place, array)
     return dtype, lambda code, table: _number_in(code, table, place, dtype)
 
@@ -242,7 +258,7 @@ def _text_of(field: Field, first: int, names: dict[str, Any]) -> str:
     """The expression for a field of a tuple that begins at an entry of a table; `names` are those in it."""
     if isinstance(field.holds, str):
         names[field.holds] = Number.named(field.holds).zero
-        return f"{'memory' if field.is_array else 'number'}(table, {first + field.place}, {field.holds})"
+        return f"{'near_memory' if field.is_near else 'memory' if field.is_array else 'number'}(table, {first + field.place}, {field.holds})"
     kind, members = field.holds.kind, [_text_of(member, first + field.place, names) for member in field.holds.fields.values()]
     names[kind.__name__] = kind
     return f"{kind.__name__}({', '.join(members)})" if kind is not tuple else f"({', '.join(members)},)"
@@ -256,7 +272,7 @@ def readers_of(job: tuple[object, ...]) -> dict[str, Any]:
     for name, field in layout_of(job).fields.items():
         if f"job_{name}" not in DECLARED:
             continue
-        names: dict[str, Any] = {"memory": memory, "number": number}
+        names: dict[str, Any] = {"memory": memory, "near_memory": near_memory, "number": number}
         text = f"def job_{name}(table):\n    return {_text_of(field, 0, names)}"
         if text not in _readers:
             _readers[text] = function_from(text, f"job_{name}", names)

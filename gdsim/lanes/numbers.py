@@ -54,6 +54,31 @@ class Duals:
         return Duals(self.values.size, self.number, whole)
 
 
+@dataclasses.dataclass(frozen=True)
+class Near:
+    """Numbers in the near memory of a block of threads, which is there while they run: where in it, and how many.
+
+    >>> Near(512, 32, np.dtype("float32")).end
+    640
+    """
+
+    first: int  # bytes from its beginning on
+    count: int
+    dtype: np.dtype
+
+    @property
+    def end(self) -> int:
+        """How many bytes of near memory there must be."""
+        return self.first + self.count * self.dtype.itemsize
+
+
+def near_bytes(value: Any) -> int:
+    """How much near memory the arrays of a nested tuple need."""
+    if isinstance(value, tuple):
+        return max(map(near_bytes, value), default=0)
+    return value.end if isinstance(value, Near) else 0
+
+
 class Number(NamedTuple):
     """The type of a kernel's real numbers: everything that makes arrays of them asks it.
 

@@ -85,11 +85,13 @@ def memory_types(compiler: Compiler) -> tuple[Any, Any]:
     types, models, register_model, *_ = compiler
 
     class Memory(MemoryKind, types.Type):
-        """The type of numbers of type `dtype` one after the other: an address and a length."""
+        """The type of numbers of type `dtype` one after the other: an address and a length. In near memory the address
+        is counted from its beginning on.
+        """
 
-        def __init__(self, dtype: Kind) -> None:
-            self.dtype = dtype
-            types.Type.__init__(self, name=f"Memory({dtype})")
+        def __init__(self, dtype: Kind, is_near: bool = False) -> None:
+            self.dtype, self.is_near = dtype, is_near
+            types.Type.__init__(self, name=f"{'Near' if is_near else 'Memory'}({dtype})")
 
     class MemoryModel(models.StructModel):
         """An address and a length; of dual numbers those of the values."""

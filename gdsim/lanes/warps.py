@@ -21,7 +21,8 @@ from gdsim.lanes.types import Kind, Lane, Memory, Value
 
 THREADS = 32  # of a warp
 VECTOR_BYTES = 16  # that a thread reads at a time at most
-GLOBAL_MEMORY = 1  # the number of the address space in which arrays lie
+GLOBAL_MEMORY, NEAR_MEMORY = 1, 3  # the numbers of the address spaces in which arrays lie, NVIDIA's global and shared memory
+NEAR = "near_memory"  # the name of what of it a kernel is given when it is launched
 ALL = ir.Constant(ir.IntType(32), -1)  # every thread of the warp
 FOR_ALL, FOR_ANY, BY_BITS = 0, 1, 3  # how `nvvm.vote.sync` tells what threads have found
 AT_PLACE, FLIPPED = 0, 3  # whose number `nvvm.shfl.sync` gives: that of a thread, or of the one with some bits of its place flipped
@@ -47,6 +48,20 @@ def capability_of(text: str) -> tuple[int, int]:
     if not (found := re.fullmatch(r"([0-9]{1,3})\.([0-9])", text)):
         raise ValueError(f"a compute capability is two numbers, such as 9.0; {text!r} was given")
     return int(found[1]), int(found[2])
+
+
+# Bytes of near memory that a block can have, by compute capability; MAX_SHARED_MEMORY_PER_BLOCK_OPTIN of the driver.
+BLOCK_SHARED = {(7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227, (10, 0): 227, (10, 3): 227, (12, 0): 99, (12, 1): 99}
+LEAST_SHARED = 48  # of every device, without being asked for
+
+
+def block_shared(capability: tuple[int, int]) -> int:
+    """Bytes of near memory that a block can have on devices of a compute capability.
+
+    >>> block_shared((9, 0))
+    232448
+    """
+    return 1024 * BLOCK_SHARED.get(capability, LEAST_SHARED)
 
 
 class WarpCode(Code):
@@ -96,7 +111,19 @@ class WarpCode(Code):
     def data(self, array: Value, kind: Kind) -> Value:
         """The address of the first element of memory or of a flat array, in the space where arrays lie."""
         address = super().data(array, kind)
+        if is_memory(kind) and kind.is_near:
+            offset = self.builder.ptrtoint(address, ir.IntType(64))
+            first = self.builder.gep(self.near(), [ir.Constant(offset.type, 0), offset])
+            return self.builder.bitcast(first, address.type.pointee.as_pointer(NEAR_MEMORY))
         return self.builder.addrspacecast(address, address.type.pointee.as_pointer(GLOBAL_MEMORY))
+
+    def near(self) -> Value:
+        """Where the block's near memory begins, which is as large as who launches the kernel says."""
+        module = self.builder.module
+        if NEAR not in module.globals:
+            room: Any = ir.GlobalVariable(module, ir.ArrayType(ir.IntType(8), 0), NEAR, NEAR_MEMORY)
+            room.linkage, room.align = "external", VECTOR_BYTES
+        return module.globals[NEAR]
 
     def word(self, table: Value, place: Value) -> Value:
         """A word of a table, none of which changes while a kernel runs."""

@@ -28,12 +28,12 @@ SAMPLED = (64, 128)  # runs by which it is told what more of them take; of every
 
 def program_for(setting: Setting, device: Device) -> Program:
     """A device's program that trains the runs of a setting, loaded once for all settings of one structure."""
-    return _training_program(structure_on_warps(setting), device)
+    return _training_program(structure_on_warps(setting, device.info.capability), device)
 
 
 def wanted_kernel(setting: Setting, capability: tuple[int, int]) -> DeviceKernel:
     """The kernel of such a program, for devices of a compute capability."""
-    return wanted_training(kernels_on_warps(structure_on_warps(setting)), capability)
+    return wanted_training(kernels_on_warps(structure_on_warps(setting, capability)), capability)
 
 
 @functools.lru_cache(maxsize=256)

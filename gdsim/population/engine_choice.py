@@ -11,13 +11,15 @@ import numpy as np
 from gdsim.kernels import engines
 from gdsim.kernels.cpu import Kernels
 from gdsim.kernels.engines import Engine, Monitors, Structure
+from gdsim.kernels.engines.layout import Layout
 from gdsim.kernels.engines.passes import BLOCK
 from gdsim.kernels.engines.written_out import MOST_PARAMETERS
 from gdsim.kernels.team_kernels import kernels_of_width
 from gdsim.lanes.compiler import below, code_text, globals_read, is_own, reached_with_parts
 from gdsim.lanes.machine import vector_bytes
+from gdsim.lanes.numbers import Number, near_bytes
 from gdsim.lanes.types import Function
-from gdsim.lanes.warps import THREADS
+from gdsim.lanes.warps import THREADS, block_shared
 from gdsim.population.hyperparameters import number_names, numbers_type, schedule_numbers_of, scheduled_hyperparameters_of
 from gdsim.population.samples import shuffle_of, table_for
 from gdsim.population.setting import Setting, is_of_batches
@@ -137,23 +139,42 @@ def structure_of(setting: Setting, width: int) -> Structure:
     return structure_with(setting, engine_of(setting, width))
 
 
-def structure_on_warps(setting: Setting) -> Structure:
+def structure_on_warps(setting: Setting, capability: tuple[int, int] | None = None) -> Structure:
     """What decides the kernels of the setting on a device whose threads run in warps: of packs of 32 runs, or of one
     run at a time where its steps are so large that the memory of packs would be what they wait for.
+
+    What a step of one run touches lies in near memory wherever a block has room for it, on devices of a compute capability;
+    nowhere if none is said. A warp waits about 30 cycles for near memory and 200 and more for what all multiprocessors share,
+    and for no more than 8 warps, which might work while one waits, has a multiprocessor the registers. So one warp in near
+    memory does about as much as all of these do in the other.
     """
     takes_warp = fits_single_run(setting) and setting.problem.step_operations(setting.samples_per_step) > OPERATIONS_WORTH_A_WARP
-    return structure_with(setting, engines.RUN_ON_WARP) if takes_warp else structure_of(setting, THREADS)
+    if not takes_warp:
+        return structure_of(setting, THREADS)
+    return structure_with(setting, engines.RUN_ON_WARP, 0 if capability is None else block_shared(capability))
 
 
-def structure_with(setting: Setting, engine: Engine) -> Structure:
-    """What decides the kernels of the setting where an engine trains it."""
+def layout_with(setting: Setting, engine: Engine, near_room: int) -> Layout:
+    """How an engine lays a setting's problem out: what its steps touch in near memory where so many bytes are room for it."""
+    problem, dtype = setting.problem, np.dtype(setting.dtype)
+    table = None if problem.data is None else table_for(problem.data, setting.dtype)
+    if near_room and engine.near_layout is not None:
+        layout = engine.near_layout(problem, table, dtype, setting.samples_per_step)
+        if near_bytes(layout.space(1, Number(dtype), 1)) <= near_room:
+            return layout
+    return engine.layout(problem, table, dtype)
+
+
+def structure_with(setting: Setting, engine: Engine, near_room: int = 0) -> Structure:
+    """What decides the kernels of the setting where an engine trains it, on a device whose blocks have so many bytes of
+    near memory.
+    """
     problem, rule, schedule = setting.problem, local_rule(setting), setting.schedule
     names, given = number_names(setting), problem.parts()
     own = {
         **rule.parts(), "rate": schedule.parts()["rate"], "schedule_numbers": schedule_numbers_of(tuple(schedule.hyperparameters())),
         "scheduled_hyperparameters": scheduled_hyperparameters_of(schedule, names),
     }  # fmt: skip
-    table = None if problem.data is None else table_for(problem.data, setting.dtype)
     looked_at = {type(s) for s in setting.stops if setting.lanes_look_at(s)}
     monitors = Monitors(
         Target in looked_at, SmallGradient in looked_at, any(isinstance(s, SmallStep) for s in setting.stops), any(map(is_of_batches, setting.stops))
@@ -162,7 +183,7 @@ def structure_with(setting: Setting, engine: Engine) -> Structure:
     reads = tuple(text for part in parts.values() if (found := below(part, parts)) for text in _users_texts(*found))
     return Structure(
         engine, tuple(given.items()), tuple(own.items()), reads, numbers_type(names), len(rule.slots), len(rule.carry),
-        shuffle_of(setting), setting.dtype, engine.layout(problem, table, np.dtype(setting.dtype)),
+        shuffle_of(setting), setting.dtype, layout_with(setting, engine, near_room),
         setting.has_penalty, not rule.reports_other_point, rule.needs_whole_gradient, rule.perturbs, setting.samples_per_step > BLOCK, monitors, f"{type(rule).__name__} on {type(problem).__name__}",
         len(setting.live_tangents), team_of(setting),
     )  # fmt: skip

@@ -10,10 +10,17 @@ import numpy as np
 from tests.cuda.arena import Arena
 from tests.cuda.ptx import Program
 
-NAMES = {2: b"CUDA_ERROR_OUT_OF_MEMORY", 100: b"CUDA_ERROR_NO_DEVICE", 200: b"CUDA_ERROR_INVALID_IMAGE", 201: b"CUDA_ERROR_INVALID_CONTEXT"}
+NAMES = {
+    1: b"CUDA_ERROR_INVALID_VALUE",
+    2: b"CUDA_ERROR_OUT_OF_MEMORY",
+    100: b"CUDA_ERROR_NO_DEVICE",
+    200: b"CUDA_ERROR_INVALID_IMAGE",
+    201: b"CUDA_ERROR_INVALID_CONTEXT",
+}
 NAMES |= {46: b"CUDA_ERROR_DEVICE_UNAVAILABLE", 500: b"CUDA_ERROR_NOT_FOUND", 700: b"CUDA_ERROR_ILLEGAL_ADDRESS"}
 # An H100's: capability, clocks in kHz, bits of the memory's bus, and bytes of shared memory.
 ATTRIBUTES = {75: 9, 76: 0, 13: 1_980_000, 36: 2_619_000, 37: 5120, 97: 232_448, 81: 233_472, 111: 1024}
+WITHOUT_ASKING = 48 * 1024  # bytes of shared memory that any function's blocks may have
 ANYWHERE = (
     "Init",
     "DriverGetVersion",
@@ -57,6 +64,7 @@ class DriverLibrary:
         self.arena, self.memory, self.largest = Arena(memory, 2**12), memory, largest or memory
         self.multiprocessors, self.blocks, self.order, self.gpus = multiprocessors, blocks, order, gpus
         self.held, self.modules, self.launches, self.fails, self.current = {}, [], [], {}, set()
+        self.near = {}  # of functions: the bytes of near memory that they may have, where more than usual was asked for
         self.seconds, self.seconds_per_step, self.on_launch, self.copied_in = 0.0, seconds_per_step, lambda: None, 0
         self.streams, self.events, self.pinned, self.gone, self.log = {}, {}, {}, [], []
         self.dead, self.attributes, self.busy, self.version = 0, attributes, busy, 13_010
@@ -242,17 +250,26 @@ class DriverLibrary:
         function._obj.value = module.value
         return 0 if self.modules[module.value - 1].entry == name.value.decode() else 500
 
+    def FuncSetAttribute(self, function, attribute, value):
+        assert attribute.value == 8
+        is_had = value.value <= ATTRIBUTES[97]
+        self.near |= {function.value: value.value} if is_had else {}
+        return 0 if is_had else 1
+
     def OccupancyMaxActiveBlocksPerMultiprocessor(self, blocks, function, threads, shared):
-        blocks._obj.value = self.blocks
+        assert shared.value <= self.near.get(function.value, WITHOUT_ASKING)
+        fitting = ATTRIBUTES[81] // (shared.value + ATTRIBUTES[111])
+        blocks._obj.value = min(self.blocks, fitting) if shared.value else self.blocks
 
     def LaunchKernel(self, function, x, y, z, threads, y_threads, z_threads, shared, stream, arguments, more):
-        assert (y.value, z.value, y_threads.value, z_threads.value, shared.value, more.value) == (1, 1, 1, 1, 0, None)
+        assert (y.value, z.value, y_threads.value, z_threads.value, more.value) == (1, 1, 1, 1, None)
+        assert shared.value <= self.near.get(function.value, WITHOUT_ASKING)
         words = [ctypes.c_uint64.from_address(place).value for place in arguments]
 
         def do():
             with self.computing:
                 self.launches.append((x.value, threads.value, words))
-                self.modules[function.value - 1].run(self.arena, words, x.value * threads.value // 32, self.order, threads.value)
+                self.modules[function.value - 1].run(self.arena, words, x.value * threads.value // 32, self.order, threads.value, shared.value)
                 self.seconds += self.seconds_per_step * words[7] if len(words) > 7 else 0
                 self.on_launch()
 

@@ -13,6 +13,7 @@ from gdsim.kernels.training import DONE
 from gdsim.lanes.compiler import bind
 from gdsim.lanes.cubins import Compiled
 from gdsim.lanes.memory import table_of
+from gdsim.lanes.numbers import near_bytes
 from gdsim.population.device_training import train_on_device
 from gdsim.population.engine_choice import full_width, structure_of, structure_with
 from gdsim.population.setting import Setting
@@ -70,14 +71,14 @@ class Jobs(NamedTuple):
     jobs: list[Any]
 
 
-def structure_for(setting: Setting, engine: Engine | None) -> Structure:
+def structure_for(setting: Setting, engine: Engine | None, near_room: int = 0) -> Structure:
     """What decides the kernels of a setting, of packs if no engine is said."""
-    return structure_of(setting, WARP) if engine is None else structure_with(setting, engine)
+    return structure_of(setting, WARP) if engine is None else structure_with(setting, engine, near_room)
 
 
-def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, room: int = 2**22, engine: Engine | None = None) -> Jobs:
+def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, room: int = 2**22, engine: Engine | None = None, near_room: int = 0) -> Jobs:
     """The jobs of some warps, which share the runs of a batch, `earlier` if these go on."""
-    kernels = cuda.kernels_on_warps(structure_for(setting, engine))
+    kernels = cuda.kernels_on_warps(structure_for(setting, engine, near_room))
     prepared, arena = prepared_for(setting, kernels, batch, earlier), Arena(room, WARP * warps)
     jobs = [arena.hold(job_for(setting, kernels, prepared, kernels.model(setting.samples_per_step))) for _ in range(warps)]
     jobs = [kernels.with_tables(job) for job in jobs]
@@ -85,11 +86,11 @@ def jobs_for(setting: Setting, batch: Batch, warps: int, earlier: Any = None, ro
     return Jobs(setting, batch, arena, arena.put(np.array([t.ctypes.data for t in tables])), arena.put(np.zeros(warps, np.int64)), jobs)
 
 
-def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> str:
+def training_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None, near_room: int = 0) -> str:
     """The kernel that trains packs of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    words, template = types.Array(types.int64, 1, "C"), cuda.whole_training(cuda.kernels_on_warps(structure_for(setting, engine)))
+    words, template = types.Array(types.int64, 1, "C"), cuda.whole_training(cuda.kernels_on_warps(structure_for(setting, engine, near_room)))
     return compiled(template.function, template.parts, (words, types.int64, words), capability)
 
 
@@ -97,7 +98,7 @@ def trained(ptx: str, jobs: Jobs, budget: int, order: np.random.Generator | None
     """The columns of the runs' results, after as many calls as it takes of a kernel that makes so many steps."""
     program = Program(ptx)
     for _ in range(MOST_CALLS):
-        program.run(jobs.arena, [jobs.tables, budget, jobs.out], len(jobs.jobs), order)
+        program.run(jobs.arena, [jobs.tables, budget, jobs.out], len(jobs.jobs), order, near=near_bytes(jobs.jobs[0].model))
         if (jobs.out == DONE).all():
             return trained_from(jobs.setting, jobs.batch, jobs.jobs[0].runs, lambda: None, (0, 0)).columns
     raise AssertionError(f"not done after {MOST_CALLS} calls")
@@ -146,37 +147,41 @@ def seated(setting: Setting, kernels: Kernels, batch: Batch) -> Any:
     return job
 
 
-def stepping_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> str:
+def stepping_ptx(compiled: Any, setting: Setting, capability: tuple[int, int] = (9, 0), engine: Engine | None = None, near_room: int = 0) -> str:
     """The kernel that makes steps of a setting; settings of one structure have the same."""
     from numba.cuda import types
 
-    words, template = types.Array(types.int64, 1, "C"), cuda.stepping(cuda.kernels_on_warps(structure_for(setting, engine)))
+    words, template = types.Array(types.int64, 1, "C"), cuda.stepping(cuda.kernels_on_warps(structure_for(setting, engine, near_room)))
     return compiled(template.function, template.parts, (words, types.int64, words), capability)
 
 
-def seated_on_warp(setting: Setting, batch: Batch, engine: Engine | None = None) -> Any:
+def seated_on_warp(setting: Setting, batch: Batch, engine: Engine | None = None, near_room: int = 0) -> Any:
     """A job with a run in each of a warp's lanes."""
-    return seated(setting, cuda.kernels_on_warps(structure_for(setting, engine)), batch)
+    return seated(setting, cuda.kernels_on_warps(structure_for(setting, engine, near_room)), batch)
 
 
 def ran_steps(ptx: str, job: Any, steps: int, order: np.random.Generator, room: int = 2**22) -> Any:
     """The pack of a job after a warp has made so many steps of it."""
     arena = Arena(room)
     held = arena.hold(job)
-    table = arena.put(table_of(held))
-    Program(ptx).run(arena, [arena.put(np.array([table.ctypes.data])), steps, arena.put(np.zeros(1, np.int64))], order=order)
+    table, near = arena.put(table_of(held)), near_bytes(job.model)
+    Program(ptx).run(arena, [arena.put(np.array([table.ctypes.data])), steps, arena.put(np.zeros(1, np.int64))], order=order, near=near)
     return held.pack
 
 
-def stepped(compiled: Any, setting: Setting, batch: Batch, steps: int, capability: tuple[int, int] = (9, 0), engine: Engine | None = None) -> tuple[Any, Any]:
-    """The packs of a batch's runs, which fill one, after so many steps, by a warp and by the processor."""
-    ptx = stepping_ptx(compiled, setting, capability, engine)
-    found = ran_steps(ptx, seated_on_warp(setting, batch, engine), steps, np.random.default_rng(0))
+def stepped(
+    compiled: Any, setting: Setting, batch: Batch, steps: int, capability: tuple[int, int] = (9, 0), engine: Engine | None = None, near_room: int = 0
+) -> tuple[Any, Any]:
+    """The packs of a batch's runs, which fill one, after so many steps, by a warp and by the processor: of slots those of
+    parameters, as what lies between them is never used.
+    """
+    ptx = stepping_ptx(compiled, setting, capability, engine, near_room)
+    found = ran_steps(ptx, seated_on_warp(setting, batch, engine, near_room), steps, np.random.default_rng(0))
     plain = Kernels(structure_for(setting, engine), len(batch.number))
     own = seated(setting, plain, batch)
     own_table = table_of(own)
     plain.compiled(plain.bound_steps)(own_table.ctypes.data, steps)
-    return found, own.pack
+    return tuple(pack._replace(slots=pack.slots.reshape(-1, plain.width)[plain.slot_places.ravel()]) for pack in (found, own.pack))
 
 
 def differing(found: Any, truth: Any) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdsim.lanes.warps import NEAR
 from tests.cuda import arithmetic
-from tests.cuda.arena import WARP, Arena
+from tests.cuda.arena import LINE, WARP, Arena
 
 KINDS = {name: np.dtype(code + str(bits // 8)) for bits in (8, 16, 32, 64) for name, code in ((f"u{bits}", "u"), (f"s{bits}", "i"), (f"b{bits}", "u"))}
 KINDS |= {"f32": np.dtype("f4"), "f64": np.dtype("f8"), "pred": np.dtype("?")}
@@ -22,6 +23,9 @@ COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": "
 OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
 ROUNDED = {"rmi": "floor", "rpi": "ceil", "rzi": "trunc", "rni": "rint"}
 ALL = 0xFFFFFFFF
+DAMAGED = 0xFF  # a byte of memory in which nothing has been stored: of floats those of NaN
+NEAR_FIRST = 1024  # where near memory begins in the window of shared memory, as on newer devices
+SPACES = {"global": "", "shared": "near_"}
 MEETINGS = ("vote", "redux", "shfl", "bar")  # where threads of a warp wait for each other
 
 
@@ -65,6 +69,8 @@ def operand(text: str, kind: str) -> str:
     text = text.strip()
     if text in ("%laneid", "%tid.x", "%ctaid.x", "%ntid.x"):
         return python_name(text)
+    if text == NEAR:
+        return f"np.array({NEAR_FIRST}, 'u8')"
     if text.startswith("%"):
         own = stored(text)
         return python_name(text) if KINDS[own] == KINDS[kind] else f"{python_name(text)}.view('{KINDS[kind].str}')"
@@ -249,12 +255,12 @@ class Instruction:
         if space == "param":
             word = f"parameters[{address.strip('[]').rpartition('_')[2]}]"
             return assigned(target, self.kind, f"full(np.array({word}, 'u8').astype('{KINDS[self.kind].str}'))")
-        if space != "global" or not set(how) <= {"nc", "v2", "v4"}:
+        if space not in SPACES or not set(how) <= {"nc", "v2", "v4"}:
             self.refuse()
         names, size = target.strip("{} ").split(","), KINDS[self.kind].itemsize
         lines = [f"check_aligned({self._address(address)}, {len(names) * size}, mask)"] if len(names) > 1 else []
         for number, name in enumerate(names):
-            loaded = f"load({self._address(address)} + np.array({number * size}, 'u8'), '{KINDS[self.kind].str}', mask, {'nc' in how})"
+            loaded = f"{SPACES[space]}load({self._address(address)} + np.array({number * size}, 'u8'), '{KINDS[self.kind].str}', mask, {'nc' in how})"
             own = KINDS[stored(name)]
             if own.itemsize == size:
                 lines.append(assigned(name, self.kind, loaded))
@@ -265,14 +271,14 @@ class Instruction:
 
     def _st(self) -> str:
         space, *how = self.parts[1:-1] or ["unsaid"]
-        if space != "global" or not set(how) <= {"v2", "v4"}:
+        if space not in SPACES or not set(how) <= {"v2", "v4"}:
             self.refuse()
         size, texts = KINDS[self.kind].itemsize, self.operands[1].strip("{} ").split(",")
         lines = [f"check_aligned({self._address(self.operands[0])}, {len(texts) * size}, mask)"] if len(texts) > 1 else []
         for number, text in enumerate(texts):
             is_wider = text.strip().startswith("%") and KINDS[stored(text)].itemsize > size
             value = f"{python_name(text)}.astype('{KINDS[self.kind].str}')" if is_wider else operand(text, self.kind)
-            lines.append(f"store({self._address(self.operands[0])} + np.array({number * size}, 'u8'), full({value}), mask)")
+            lines.append(f"{SPACES[space]}store({self._address(self.operands[0])} + np.array({number * size}, 'u8'), full({value}), mask)")
         return "\n".join(lines)
 
     def _atom(self) -> str:
@@ -307,8 +313,8 @@ class Program:
     """A kernel's instructions in blocks. Raises RefusedError for what it must not have."""
 
     def __init__(self, text: str) -> None:
-        if re.search(r"\.(local|shared)\b", text):
-            raise RefusedError("local or shared memory")
+        if re.search(r"\.local\b|^\s*\.shared\b", text, re.MULTILINE):
+            raise RefusedError("local memory, or shared memory that is not near memory")
         body = text[text.index(".visible .entry") :]
         self.entry = body[: body.index("(")].split()[-1]
         self.parameters = len(re.findall(r"\.param \.\w+", body[: body.index(")")]))
@@ -345,9 +351,9 @@ class Program:
             self.blocks.append(Block(code, lines, tuple(written), branch, is_meeting))
         return []
 
-    def run(self, arena: Arena, arguments: list[Any], warps: int = 1, order: np.random.Generator | None = None, block: int = WARP) -> int:
-        """Runs some warps, in blocks of so many threads, from the kernel's beginning to its end, and gives how many
-        instructions of warps that took. Arguments are arrays of one dimension in the arena, and whole numbers.
+    def run(self, arena: Arena, arguments: list[Any], warps: int = 1, order: np.random.Generator | None = None, block: int = WARP, near: int = 0) -> int:
+        """Runs some warps, in blocks of so many threads with so many bytes of near memory each, from the kernel's beginning
+        to its end, and gives how many instructions of warps that took. Arguments are arrays of one dimension in the arena, and whole numbers.
         `order` draws which threads go ahead of the others.
         """
         words: list[int] = []
@@ -356,13 +362,25 @@ class Program:
             words += [0, 0, argument.size, argument.itemsize, argument.ctypes.data, argument.size, argument.itemsize] if is_array else [argument]
         assert len(words) == self.parameters, f"{self.parameters} words of arguments, and {len(words)} given"
         with np.errstate(all="ignore"):
-            return Run(self, arena, words, warps, order, block).finish()
+            return Run(self, arena, words, warps, order, block, near).finish()
+
+
+def lines_of(size: int) -> int:
+    """So many bytes or a few more, in whole lines."""
+    return -(-size // LINE) * LINE
+
+
+def near_arena(size: int, blocks: int, threads: int) -> Arena:
+    """Near memory of so many bytes for each of some blocks, in which there is nothing yet that means anything."""
+    arena = Arena(lines_of(size) * blocks, threads)
+    arena.bytes[:], arena.used = DAMAGED, len(arena.bytes)
+    return arena
 
 
 class Run:
     """Threads on their way through a program."""
 
-    def __init__(self, program: Program, arena: Arena, words: list[int], warps: int, order: np.random.Generator | None, block: int) -> None:
+    def __init__(self, program: Program, arena: Arena, words: list[int], warps: int, order: np.random.Generator | None, block: int, near: int) -> None:
         self.program, self.arena, self.order, self.warps, self.executed = program, arena, order, warps, 0
         self.thread = np.arange(WARP * warps)
         self.at, self.ahead = np.zeros(self.thread.size, np.int64), np.zeros(self.thread.size, np.bool_)
@@ -374,6 +392,9 @@ class Run:
             "add": self.add, "vote": self.vote, "extreme": self.extreme, "exchanged": self.exchanged, "meet": self.meet, "check_all": self.check_all,
             "check_aligned": self.check_aligned,
         }  # fmt: skip
+        self.block, self.near_room = self.thread // block, near
+        self.near = near_arena(near, -(-len(self.thread) // block), len(self.thread)) if near else None
+        self.registers |= {"near_load": self.near_load, "near_store": self.near_store}
         self.meetings = np.array([block.is_meeting for block in program.blocks] + [False])
         self.everyone = np.ones(self.thread.size, np.bool_)
         self.draw(np.ones(warps, np.bool_))
@@ -436,18 +457,35 @@ class Run:
         if block.is_meeting:
             self.draw(mask.reshape(-1, WARP)[:, 0])
 
-    def load(self, address: np.ndarray, kind: str, mask: np.ndarray, is_constant: bool) -> np.ndarray:
+    def load(self, address: np.ndarray, kind: str, mask: np.ndarray, is_constant: bool, memory: Arena | None = None) -> np.ndarray:
         """What each thread finds at its address; `is_constant` where the kernel says that nothing is stored there."""
-        own, read = np.dtype(f"u{np.dtype(kind).itemsize}"), self.arena.load_constant if is_constant else self.arena.load
+        memory = memory or self.arena
+        own, read = np.dtype(f"u{np.dtype(kind).itemsize}"), memory.load_constant if is_constant else memory.load
         if mask is self.everyone:
             return read(address, own, self.thread).view(kind)
         found = np.zeros(self.thread.size, kind)
         found[mask] = read(address[mask], own, self.thread[mask]).view(kind)
         return found
 
-    def store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray) -> None:
+    def store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray, memory: Arena | None = None) -> None:
         """Stores each thread's number."""
-        self.arena.store(address[mask], value[mask].view(f"u{value.itemsize}"), self.thread[mask])
+        (memory or self.arena).store(address[mask], value[mask].view(f"u{value.itemsize}"), self.thread[mask])
+
+    def in_near(self, address: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
+        """Where numbers of near memory lie in the arena that has that of all blocks. Raises AssertionError outside of it."""
+        assert self.near is not None, "near memory is touched, and the kernel was given none"
+        at = address.view(np.int64) - NEAR_FIRST
+        outside = mask & ((at < 0) | (at + size > self.near_room))
+        assert not outside.any(), f"an address outside of near memory: {at[outside][0]} of {self.near_room}"
+        return (self.near.base + self.block * lines_of(self.near_room) + at).view(np.uint64)
+
+    def near_load(self, address: np.ndarray, kind: str, mask: np.ndarray, is_constant: bool) -> np.ndarray:
+        """What each thread finds in its block's near memory."""
+        return self.load(self.in_near(address, mask, np.dtype(kind).itemsize), kind, mask, is_constant, self.near)
+
+    def near_store(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray) -> None:
+        """Stores each thread's number in its block's near memory."""
+        self.store(self.in_near(address, mask, value.itemsize), value, mask, self.near)
 
     def add(self, address: np.ndarray, value: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """What was at each thread's address before it added to it."""
@@ -486,4 +524,6 @@ class Run:
 
     def meet(self, mask: np.ndarray) -> None:
         """A barrier: what threads have stored before is seen by the others of their warps."""
-        self.arena.meet(np.flatnonzero(mask.reshape(-1, WARP)[:, 0]))
+        for memory in (self.arena, self.near):
+            if memory is not None:
+                memory.meet(np.flatnonzero(mask.reshape(-1, WARP)[:, 0]))

@@ -67,7 +67,7 @@ def taken_by(name: str, capability: tuple[int, int]) -> list[int]:
     from gdsim.lanes.cuda import ARRAY, NUMBER, linked
 
     kernel = KERNELS[name]
-    template = kernel.template(kernels_on_warps(structure_on_warps(kernel.setting)))
+    template = kernel.template(kernels_on_warps(structure_on_warps(kernel.setting, capability)))
     return list(read_cubin(linked(kept_ptx(*template, (ARRAY, NUMBER, ARRAY), capability), capability))[2:])
 
 

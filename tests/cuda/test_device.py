@@ -100,6 +100,14 @@ def test_a_kernel_runs_in_all_threads_of_the_grid(blocks, threads):
     assert device.resident_blocks(function, 128) == 15
 
 
+def test_a_kernel_has_as_much_near_memory_as_a_block_may_have():
+    device = Device(library=DriverLibrary(multiprocessors=3, blocks=8))
+    assert device.resident_blocks(device.load(compiled(STORES_PLACES), 100_000), 32, 100_000) == 3 * 2
+    assert device.resident_blocks(device.load(compiled(STORES_PLACES), device.info.block_shared), 32, device.info.block_shared) == 3
+    with pytest.raises(DeviceError, match="CUDA_ERROR_INVALID_VALUE in cuFuncSetAttribute"):
+        device.load(compiled(STORES_PLACES), device.info.block_shared + 1)
+
+
 def test_a_station_keeps_its_memory_for_the_next_chunk_and_gives_it_back_at_the_end():
     library = DriverLibrary(memory=2**20)
     device, check = Device(library=library), lambda: None

@@ -1,5 +1,6 @@
 """The interpreter of PTX itself: each instruction against exact arithmetic, and what it must see."""
 
+import contextlib
 import fractions
 import math
 import re
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cuda.arena import WARP, Arena, RaceError
-from tests.cuda.ptx import KINDS, Program, RefusedError
+from tests.cuda.ptx import KINDS, NEAR, Program, RefusedError
 
 LETTERS = {"f32": "f", "f64": "fd", "u64": "rd", "s64": "rd", "b64": "rd", "u16": "rs", "s16": "rs", "pred": "p"}
 
@@ -355,7 +356,7 @@ REFUSED = {
     "contraction": "mul.f32 %f1, %f2, %f3;", "a contracted sum": "add.f64 %fd1, %fd2, %fd3;", "flushed": "add.rn.ftz.f32 %f1, %f2, %f3;", "another rounding": "add.rz.f32 %f1, %f2, %f3;",
     "an approximate quotient": "div.approx.f32 %f1, %f2, %f3;", "a full quotient": "div.full.f32 %f1, %f2, %f3;", "an approximate root": "sqrt.approx.f32 %f1, %f2;",
     "an approximate power": "ex2.approx.f32 %f1, %f2;", "an unsaid space": "ld.u64 %rd1, [%rd101];", "an unsaid space to store in": "st.u64 [%rd101], %rd1;",
-    "local memory": "st.local.u64 [%rd101], %rd1;", "shared memory": "ld.shared.u64 %rd1, [%rd101];", "a call": "call.uni f, ();", "a trap": "trap;", "an exit": "exit;",
+    "local memory": "st.local.u64 [%rd101], %rd1;", "shared memory of a kernel's own": ".shared .align 4 .b8 room[64];", "a call": "call.uni f, ();", "a trap": "trap;", "an exit": "exit;",
     "a barrier of the block": "bar.sync 0;", "an unknown instruction": "lop3.b32 %r1, %r2, %r3, %r4, 0x80;",
     "floats' smaller, or NaN": "min.NaN.f32 %f1, %f2, %f3;", "a predicate on an instruction": "@%p1 st.global.u64 [%rd101], %rd1;",
 }  # fmt: skip
@@ -382,3 +383,42 @@ def test_several_warps_have_numbers_of_their_own():
     out = arena.put(np.zeros(3 * WARP, np.uint32))
     assert kernel.run(arena, [out.ctypes.data], warps=3) == 3 * 11
     assert out.tolist() == [31] * 32 + [63] * 32 + [95] * 32
+
+
+OWN_PLACE = (f"mov.u64 %rd1, {NEAR};", "add.s64 %rd2, %rd1, %rd100;")
+
+
+def test_each_block_has_near_memory_of_its_own():
+    kernel = program(
+        *OWN_PLACE, "mov.u32 %r1, %ctaid.x;", "mov.u32 %r2, %ntid.x;", "mad.lo.s32 %r3, %r1, %r2, %r100;", "cvt.u64.u32 %rd3, %r3;", "st.shared.u64 [%rd2], %rd3;",
+        "bar.warp.sync -1;", "xor.b64 %rd4, %rd100, 8;", "add.s64 %rd4, %rd1, %rd4;", "ld.shared.u64 %rd5, [%rd4];", "mul.wide.u32 %rd6, %r3, 8;",
+        "add.s64 %rd7, %rd101, %rd6;", "st.global.u64 [%rd7], %rd5;", parameters=1,
+    )  # fmt: skip
+    arena = Arena(1 << 12, 2 * WARP)
+    out = arena.put(np.zeros(2 * WARP, np.uint64))
+    kernel.run(arena, [out.ctypes.data], warps=2, order=np.random.default_rng(0), near=8 * WARP)
+    assert out.tolist() == (np.arange(2 * WARP) ^ 1).tolist()
+
+
+def test_near_memory_has_at_first_nothing_that_means_anything():
+    kernel = program(*OWN_PLACE, "ld.shared.f64 %fd1, [%rd2];", "add.s64 %rd3, %rd101, %rd100;", "st.global.f64 [%rd3], %fd1;", parameters=1)
+    arena = Arena(1 << 12)
+    out = arena.put(np.zeros(WARP))
+    kernel.run(arena, [out.ctypes.data], near=8 * WARP)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize(
+    ("near", "error", "said"), [(0, AssertionError, "given none"), (8 * WARP - 8, AssertionError, "outside of near memory: 248 of 248"), (8 * WARP, None, "")]
+)
+def test_near_memory_is_as_large_as_is_said(near, error, said):
+    with pytest.raises(error, match=said) if error else contextlib.nullcontext():
+        program(*OWN_PLACE, "st.shared.u64 [%rd2], %rd100;", parameters=1).run(Arena(1 << 8), [0], near=near)
+
+
+def test_threads_wait_for_each_other_in_near_memory_too():
+    kernel = program(
+        *OWN_PLACE, "st.shared.u64 [%rd2], %rd100;", "xor.b64 %rd4, %rd100, 8;", "add.s64 %rd4, %rd1, %rd4;", "ld.shared.u64 %rd5, [%rd4];", parameters=1
+    )
+    with pytest.raises(RaceError, match="stored since the last barrier"):
+        kernel.run(Arena(1 << 8), [0], near=8 * WARP)

@@ -10,6 +10,7 @@ from gdsim.devices import Device
 from gdsim.kernels.cuda import kernels_on_warps
 from gdsim.kernels.cuda_driver import loaded
 from gdsim.kernels.engines import FUNCTION, NETWORK, RUN_ON_WARP
+from gdsim.lanes.warps import block_shared
 from gdsim.population.device_training import train_on_device
 from gdsim.population.engine_choice import structure_on_warps, structure_with
 from tests.cuda.arena import RaceError
@@ -44,8 +45,11 @@ def cases():
     yield "weight decay", setting(gd.MLP(WINE, hidden=(8,), activation="relu", loss="cross_entropy", l2=0.01), gd.WeightDecay(gd.SGD(), 0.1), batch=8)
 
 
-def check_steps(compiled, chosen, steps=2):
-    found, truth = stepped(compiled, chosen, batch_of(chosen, 1, RATES[2:3]), steps, engine=RUN_ON_WARP)
+NEAR_ROOM = block_shared((9, 0))
+
+
+def check_steps(compiled, chosen, steps=2, near_room=0):
+    found, truth = stepped(compiled, chosen, batch_of(chosen, 1, RATES[2:3]), steps, engine=RUN_ON_WARP, near_room=near_room)
     assert differing(found, truth) == []
     assert found.step.tolist() == [steps]
 
@@ -61,10 +65,17 @@ def test_steps_of_every_kind_of_network_have_the_processors_bits(compiled, chose
     check_steps(compiled, chosen)
 
 
-def check_training(compiled, chosen, runs, warps, budget):
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [pytest.param(chosen, id=name) for name, chosen in cases()])
+def test_steps_in_near_memory_have_the_processors_bits(compiled, chosen):
+    assert structure_with(chosen, RUN_ON_WARP, NEAR_ROOM).layout.near is not None
+    check_steps(compiled, chosen, near_room=NEAR_ROOM)
+
+
+def check_training(compiled, chosen, runs, warps, budget, near_room=0):
     batch = batch_of(chosen, runs, RATES)
-    ptx = training_ptx(compiled, chosen, engine=RUN_ON_WARP)
-    found = trained(ptx, jobs_for(chosen, batch, warps, room=2**24, engine=RUN_ON_WARP), budget, np.random.default_rng(0))
+    ptx = training_ptx(compiled, chosen, engine=RUN_ON_WARP, near_room=near_room)
+    found = trained(ptx, jobs_for(chosen, batch, warps, room=2**24, engine=RUN_ON_WARP, near_room=near_room), budget, np.random.default_rng(0))
     truth = expected(chosen, batch)
     assert found.keys() == truth.keys()
     assert [name for name in truth if not same_bits(found[name], truth[name])] == []
@@ -98,9 +109,12 @@ def test_a_barrier_that_is_missing_is_seen(compiled):
 
 
 @pytest.mark.full
-def test_a_devices_memory_is_laid_out_for_warps_that_have_a_run_each(compiled):
-    kernels, batch, library = kernels_on_warps(structure_with(XOR, RUN_ON_WARP)), batch_of(XOR, 5, RATES), DriverLibrary(2**23)
-    program = loaded(Device(library=library), kernels, loadable(training_ptx(compiled, XOR, engine=RUN_ON_WARP)))
+@pytest.mark.parametrize("near_room", [0, NEAR_ROOM])
+def test_a_devices_memory_is_laid_out_for_warps_that_have_a_run_each(compiled, near_room):
+    kernels, batch, library = kernels_on_warps(structure_with(XOR, RUN_ON_WARP, near_room)), batch_of(XOR, 5, RATES), DriverLibrary(2**23)
+    assert (kernels.near_bytes > 0) == (near_room > 0)
+    library.order = np.random.default_rng(0)
+    program = loaded(Device(library=library), kernels, loadable(training_ptx(compiled, XOR, engine=RUN_ON_WARP, near_room=near_room)))
     found, truth = train_on_device(XOR, batch, program, pytest.fail, clock=library.clock), expected(XOR, batch)
     assert [name for name in truth if not same_bits(found.columns[name], truth[name])] == []
     assert found.lane_steps == found.used_steps == truth["steps_taken"].sum()
@@ -111,6 +125,16 @@ def test_large_steps_have_a_warp_for_each_run_and_small_ones_packs():
     assert structure_on_warps(setting(gd.MLP(DIGITS, hidden=(32,)), gd.Adam(), batch=32)).engine is RUN_ON_WARP
     assert structure_on_warps(setting(gd.MLP(DIGITS, hidden=(32,)), gd.SAM(gd.SGD()), batch=32)).engine is NETWORK
     assert structure_on_warps(setting(gd.functions.Rosenbrock(), gd.Adam())).engine is FUNCTION
+
+
+@pytest.mark.parametrize(("capability", "runs"), [((7, 5), 1), ((8, 0), 3), ((8, 9), 2), ((9, 0), 5), ((10, 0), 5), ((12, 0), 2)])
+def test_a_run_of_digits_has_its_steps_in_near_memory_and_others_where_they_fit(capability, runs):
+    digits, room = setting(gd.MLP(DIGITS, hidden=(32,)), gd.Adam(), batch=32), block_shared(capability)
+    near = kernels_on_warps(structure_on_warps(digits, capability)).near_bytes
+    assert (room + 1024) // (near + 1024) == runs  # on a multiprocessor, of which the system takes 1 KB for each
+    assert structure_with(digits, RUN_ON_WARP, near) == structure_on_warps(digits, capability)
+    assert structure_with(digits, RUN_ON_WARP, near - 1) == structure_on_warps(digits)
+    assert structure_on_warps(SMALL, capability) == structure_on_warps(SMALL)
 
 
 def whole():
@@ -126,3 +150,9 @@ def whole():
 @pytest.mark.parametrize(("chosen", "runs"), [pytest.param(*case[1:], id=case[0]) for case in whole()])
 def test_results_of_other_runs_have_the_processors_bits(compiled, chosen, runs):
     check_training(compiled, chosen, runs, 2, 3)
+
+
+@pytest.mark.slow
+def test_results_of_runs_that_go_on_in_near_memory_have_the_processors_bits(compiled):
+    chosen = setting(SMALL.problem, gd.AdaBelief(), batch=16, steps=7, record=gd.Record(state=True, trajectory=True, gradient_norm=True))
+    check_training(compiled, chosen, 3, 2, 2, NEAR_ROOM)

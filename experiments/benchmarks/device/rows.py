@@ -75,7 +75,7 @@ def prepare(folder: pathlib.Path, capabilities: Sequence[tuple[int, int]], names
             found = kernels[capability_text(capability)] = {PEAK: writing.keep_kernel(compiled_peak(capability))}
             for row in (row for row in ROWS if row.name in chosen):
                 report.say(f"{row.name} for capability {capability_text(capability)}")
-                found[row.name] = writing.keep_kernel(training_kernel(structure_on_warps(setting_of(row)[0]), capability))
+                found[row.name] = writing.keep_kernel(training_kernel(structure_on_warps(setting_of(row)[0], capability), capability))
         return writing.finish({"capabilities": kernels})
 
 
@@ -94,7 +94,7 @@ def peak_of(device: Device, timing: TimingLibrary, compiled: Compiled, steps: in
 def measured(row: Row, device: Device, timing: TimingLibrary, compiled: Compiled) -> dict[str, Any]:
     """gdsim's figures of a row: from starts to results, and of that the seconds of kernels."""
     setting, batch = setting_of(row)
-    program, kernels = brought(device, structure_on_warps(setting), compiled), list[float]()
+    program, kernels = brought(device, structure_on_warps(setting, device.info.capability), compiled), list[float]()
 
     def train() -> np.ndarray:
         timing.seconds()

@@ -36,6 +36,8 @@ class Engine(NamedTuple):
     training: Callable[["Structure", Parts], Parts]  # what steps need
     steps: Callable[["Structure", int, int], tuple[Any, Parts]]  # the template of steps at a width, in which a register has so many lanes, and parts of its own
     calls_batches: bool = False  # whether steps call the kernel `blocks.batches`
+    # The layout where what a step of so many samples touches lies in near memory, if it may.
+    near_layout: Callable[[Any, Table | None, np.dtype, int], SingleRunLayout] | None = None
 
 
 class Monitors(NamedTuple):
@@ -127,7 +129,7 @@ def _network(problem: Any, table: Table | None, dtype: np.dtype) -> NetworkLayou
 
 
 def _network_evaluation(structure: Structure, parts: Parts) -> Parts:
-    own = {"evaluate_pack": network.evaluate_network, "finish_tile": network.keep_tile, "BAND": TILE, "JOINS": structure.layout.joins}
+    own = {"evaluate_pack": network.evaluate_network, "finish_tile": network.keep_tile, "BAND": TILE, "TILE_WIDTH": TILE, "JOINS": structure.layout.joins}
     tiles = {name: tile_of((TILE, columns), parts["WIDTH"], False) for name, columns in (("product_tile", TILE), ("product_column", 1))}
     return {**parts, **own, **tiles}
 
@@ -142,21 +144,26 @@ def _written_out_training(structure: Structure, parts: Parts) -> Parts:
     return {**parts, "learn_from_batch": written_out.learn_from_batch_of(layers, bool(parts["BIASES"]))}
 
 
-def _single_run_engine(lanes_of: Callable[[np.dtype], RunLanes]) -> Engine:
-    """The engine of a single run that has such lanes."""
+def _single_run_engine(lanes_of: Callable[[np.dtype], RunLanes], may_be_near: bool) -> Engine:
+    """The engine of a single run that has such lanes, on devices with near memory or on others."""
 
-    def layout(problem: Any, table: Table | None, dtype: np.dtype) -> SingleRunLayout:
+    def layout(problem: Any, table: Table | None, dtype: np.dtype, step_samples: int = 0) -> SingleRunLayout:
         assert table is not None
-        return single_run_layout(problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, lanes_of(dtype).lanes)
+        return single_run_layout(
+            problem.wiring, table.pitch, problem.intercept, problem.keeps_slopes, lanes_of(dtype).lanes, step_samples=min(step_samples, BLOCK)
+        )
 
     def evaluation(structure: Structure, parts: Parts) -> Parts:
         return single_run_parts(_network_evaluation(structure, parts), structure.layout, lanes_of(np.dtype(structure.dtype)))
 
     def training(structure: Structure, parts: Parts) -> Parts:
-        own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole"}
-        return single_run_parts({**parts, **own}, structure.layout, lanes_of(np.dtype(structure.dtype)))
+        near = structure.layout.near
+        own = {"finish_tile": single_run.update_tile, "run_batch": blocks.batch_in_place, "IN_PLACE": structure.shuffle == "whole" and near is None}
+        if near is not None:
+            own["step_weights"] = single_run.near_weights
+        return single_run_parts({**parts, **own}, near or structure.layout, lanes_of(np.dtype(structure.dtype)))
 
-    return Engine(layout, evaluation, training, lambda structure, width, register: (single_run.advance, {}))
+    return Engine(layout, evaluation, training, lambda structure, width, register: (single_run.advance, {}), near_layout=layout if may_be_near else None)
 
 
 def _memory_evaluation(structure: Structure, parts: Parts) -> Parts:
@@ -183,8 +190,8 @@ def _function_steps(structure: Structure, width: int, register: int) -> tuple[An
 
 NETWORK = Engine(_network, _network_evaluation, _network_training, lambda structure, width, register: (steps.advance, {"one_step": network.one_step}), True)
 WRITTEN_OUT = NETWORK._replace(training=_written_out_training, calls_batches=False)
-SINGLE_RUN = _single_run_engine(lanes_of_register)
-RUN_ON_WARP = _single_run_engine(lanes_of_warp)
+SINGLE_RUN = _single_run_engine(lanes_of_register, may_be_near=False)
+RUN_ON_WARP = _single_run_engine(lanes_of_warp, may_be_near=True)
 MEMORY = Engine(
     memory_layout, _memory_evaluation, lambda structure, parts: parts, lambda structure, width, register: (steps.advance, {"one_step": memory.one_step})
 )

@@ -129,6 +129,12 @@ def drawn_samples(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderK
     return batch_inputs(network, sampler)
 
 
+@default_part
+def step_weights(network: AnyNetwork, pack: Pack) -> Memory:
+    """The weights that a step's passes read: those of its pack."""
+    return pack.weights
+
+
 def batch_ends(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, what: int) -> bool:
     """Draws a step's batch and takes it through the network; whether its loss ends a run, where `what` asks.
 
@@ -139,12 +145,13 @@ def batch_ends(network: AnyNetwork, pack: Pack, sampler: Sampler, key: OrderKey 
     total = Sum(splat(ZERO, RUNS), splat(ZERO, RUNS))
     samples = as_type_of(size, total.total)
     store(network.samples, 0, widen(samples, WIDTH))
+    weights = step_weights(network, pack)
     for first in range(0, sampler.batch, BLOCK):
         count = min(BLOCK, sampler.batch - first)
         inputs = drawn_samples(network, pack, sampler, key, (first, count))
         store(network.counts, 0, widen(where(size > first, size - first, size * 0), WIDTH))
         aim = DELTAS if what & KEEPS_GRADIENTS == 0 else WRITE if first == 0 else ADD
-        run_passes(Passing(network, pack.weights, sampler, inputs, count), aim)
+        run_passes(Passing(network, weights, sampler, inputs, count), aim)
         total = added(total, load(network.loss, 0, RUNS))
     meet()
     store(network.loss, 0, total_of(total))

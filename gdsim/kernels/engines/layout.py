@@ -12,9 +12,12 @@ from gdsim.kernels.engines.passes import BLOCK, TILE
 from gdsim.kernels.engines.single_run_products import TALLEST, WIDEST
 from gdsim.kernels.sample_table import Table
 from gdsim.kernels.workspace import ADDS, BEGINS_DELTAS, BEGINS_SUMS, ENDS_DELTAS, ENDS_SUMS, FunctionSpace, Network, NetworkSpace, SingleRunNetwork
-from gdsim.lanes.numbers import Number, zeros
+from gdsim.lanes.numbers import Near, Number, zeros
 from gdsim.problems.parts import MemorySpace
 from gdsim.problems.wiring import Wiring
+
+GATHERED = 16  # rows at most that are read together where columns are gathered
+LINE = 128  # bytes of near memory that a warp reads at a time: arrays begin at multiples of so many
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,6 +112,9 @@ class SingleRunLayout:
     lanes: int
     keeps_slopes: bool
     joins: bool  # as of `Wiring`
+    samples: int  # of a block
+    inputs: int  # of the activations those that are the samples themselves, which come first
+    near: "SingleRunLayout | None" = None  # of steps, where what these touch lies in near memory
 
     @property
     def together(self) -> int:
@@ -116,16 +122,40 @@ class SingleRunLayout:
         return self.lanes
 
     def space(self, width: int, number: Number, samples: int) -> NetworkSpace:
-        """Working memory for blocks of samples, the same for steps and for evaluation."""
+        """Working memory for blocks of samples, the same for steps and for evaluation where none of it is near."""
+        one = self._network(number)
+        return NetworkSpace(one if self.near is None else self.near._nearest(one, number.dtype), one)
+
+    def _nearest(self, far: SingleRunNetwork, dtype: np.dtype) -> SingleRunNetwork:
+        """Working memory in which what a step's passes read and write lies near, one behind the other. The samples' own
+        slopes and deltas, which nothing asks for, lie before those of the layers and have no room. Tiles of warps are one
+        lane wide.
+        """
+        end = 0
+
+        def near(count: int, kind: np.dtype = dtype, without: int = 0) -> Near:
+            nonlocal end
+            made = Near(end - without * kind.itemsize, count, kind)
+            end = -(-made.end // LINE) * LINE
+            return made
+
+        beside = functools.partial(near, self.targets, without=self.inputs)
+        return far._replace(
+            edges=self.edges.ravel(), activations=near(self.activations), deltas=beside(), slopes=beside() if self.keeps_slopes else near(0),
+            row_major=near(self.row_major), tile=near(TALLEST * self.lanes), zeros=near(self.lanes), losses=near(self.lanes),
+            rows=near(self.samples, np.dtype(np.uint32)), weights=near(self.size), targets=self.targets, pitch=self.pitch,
+        )  # fmt: skip
+
+    def _network(self, number: Number) -> SingleRunNetwork:
+        """Working memory of a thread's own."""
         numbers = number.zeros
-        one = SingleRunNetwork(
+        return SingleRunNetwork(
             edges=self.edges.ravel(), activations=numbers(self.activations), slopes=numbers(self.activations if self.keeps_slopes else 0),
             deltas=numbers(self.activations), row_major=numbers(self.row_major), gradients=numbers(self.size), tile=numbers(TALLEST * TILE * self.lanes),
             zeros=numbers(WIDEST * self.lanes), ones=number.full(1, 1), losses=numbers(self.lanes), largest_weight=zeros(self.lanes, number.bits),
             lane_index=counting(2 * self.lanes), rows=zeros(BLOCK, np.uint32), targets=self.targets, pitch=self.pitch,
-            counts=zeros(self.lanes, np.uint32), samples=numbers(self.lanes), loss=numbers(1),
+            counts=zeros(self.lanes, np.uint32), samples=numbers(self.lanes), loss=numbers(1), weights=numbers(0),
         )  # fmt: skip
-        return NetworkSpace(one, one)
 
 
 def counting(n: int) -> np.ndarray:
@@ -136,17 +166,21 @@ def counting(n: int) -> np.ndarray:
 
 
 @functools.cache
-def single_run_layout(wiring: Wiring, columns: int, biases: bool, keeps_slopes: bool, lanes: int) -> SingleRunLayout:
-    """The layout of a network, as `network_layout` has it, of one run that has so many lanes."""
+def single_run_layout(
+    wiring: Wiring, columns: int, biases: bool, keeps_slopes: bool, lanes: int, samples: int = BLOCK, step_samples: int = 0
+) -> SingleRunLayout:
+    """The layout of a network, as `network_layout` has it, of one run that has so many lanes, with room for a block of
+    `samples`; near steps have room for blocks of `step_samples`, if these are said.
+    """
     whole = lambda n: -(-n // lanes) * lanes  # noqa: E731
 
     def padded(n: int) -> int:
         """The stride of rows of n numbers: whole lanes, not a power of two of them where that is many."""
         return whole(n) + lanes * (whole(n) // lanes % 4 == 0)
 
-    widths, pitch = wiring.widths, padded(BLOCK)
+    widths, pitch = wiring.widths, padded(samples)
     sample_strides = [padded(columns), *map(padded, widths[1:-1])]  # of the samples and each hidden layer
-    *sources, outputs = itertools.accumulate((BLOCK * stride for stride in sample_strides), initial=0)
+    *sources, outputs = itertools.accumulate((samples * stride for stride in sample_strides), initial=0)
     results = [*((source, 1, stride) for source, stride in zip(sources, sample_strides, strict=True)), (outputs, pitch, 1)]
     first, row_major, farthest, weights_at, biases_at, table = 0, 0, 0, [], [], []
     for (source, target), links in zip(wiring.edges, links_of(wiring), strict=True):
@@ -157,14 +191,20 @@ def single_run_layout(wiring: Wiring, columns: int, biases: bool, keeps_slopes: 
         table.append((inputs, units, first, *steps, behind, sources[source], sample_strides[source], *results[target], *links))
         weights_at.append(first + steps[0] * np.arange(units)[:, None] + steps[1] * np.arange(inputs))
         biases_at += [behind + np.arange(units)] if biases and links[2] & BEGINS_SUMS else []
-        row_major = max(row_major, whole(inputs) * pitch if is_last else whole(units) * padded(inputs))
-        farthest = max(farthest, stride)
+        if is_last:
+            row_major = max(row_major, whole(inputs) * pitch)
+        elif source:  # its weights are copied, in whole lanes that reach beyond the last row
+            row_major, farthest = max(row_major, whole(units) * padded(inputs)), max(farthest, stride)
         first = behind + max(whole(units), stride)
     ends = lanes * farthest  # a layer is copied to row-major order in whole lanes, which reach beyond its last row
-    targets = outputs + whole(widths[-1]) * pitch
+    targets = outputs + -(-widths[-1] // min(lanes, GATHERED)) * min(lanes, GATHERED) * pitch
     activations = targets + (columns - widths[0]) * pitch
     places = in_public_order(wiring, weights_at, biases_at)
-    return SingleRunLayout(np.array(table), places, first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes, wiring.joins)
+    near = single_run_layout(wiring, columns, biases, keeps_slopes, lanes, whole(step_samples)) if step_samples else None
+    return SingleRunLayout(
+        np.array(table), places, first + ends, activations, row_major, targets, pitch, lanes, keeps_slopes, wiring.joins,
+        samples, samples * sample_strides[0], near,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from gdsim.kernels.parts import (
     NEEDS_WHOLE_GRADIENT,
     PERTURBS,
     RUNS,
+    TILE_WIDTH,
     TWO_PASSES,
     job_model,
     job_out,
@@ -63,7 +64,7 @@ def keep_tile(network: AnyNetwork, task: GradientTask, goal: Matrix, shape: tupl
     for row in range(rows):
         for column in range(columns):
             there = goal.offset + row * goal.row_step + column * WIDTH
-            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            g = load(network.tile, (row * TILE_WIDTH + column) * WIDTH, WIDTH)
             store(network.gradients, there, g if task.writes else load(network.gradients, there, WIDTH) + g)
 
 

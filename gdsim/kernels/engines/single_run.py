@@ -18,10 +18,11 @@ import numpy as np
 from gdsim.kernels.attendants import meet
 from gdsim.kernels.engines.blocks import shared_loss
 from gdsim.kernels.engines.network import learn_from_batch
-from gdsim.kernels.engines.passes import TILE, edge_at, edge_count, row_length
+from gdsim.kernels.engines.passes import edge_at, edge_count, row_length
 from gdsim.kernels.parts import (
     DRAW_WIDTH,
     IN_PLACE,
+    TILE_WIDTH,
     TWO_PASSES,
     draw,
     draw_key,
@@ -50,7 +51,7 @@ def update_tile(network: SingleRunNetwork, task: GradientTask, goal: Matrix, sha
         counts = load(network.lane_index, 0, WIDTH) + column * WIDTH < numbers
         there = goal.offset + column * WIDTH
         for row in range(rows):
-            g = load(network.tile, (row * TILE + column) * WIDTH, WIDTH)
+            g = load(network.tile, (row * TILE_WIDTH + column) * WIDTH, WIDTH)
             stats = update_lanes(task, stats, there // WIDTH, g, is_weight, counts)
             there += goal.row_step
     store(network.largest_weight, 0, stats.largest_weight)
@@ -138,6 +139,16 @@ def key_of(sampler: Sampler, pack: Pack) -> OrderKey | Lanes:
 def batch_inputs(network: SingleRunNetwork, sampler: Sampler) -> Matrix:
     """The inputs of a step's samples of one block, where they lie."""
     return samples_at(network, sampler, 0, sampler.batch) if IN_PLACE else matrix_at(network.activations, edge_at(network, 0).source)
+
+
+def near_weights(network: SingleRunNetwork, pack: Pack) -> Memory:
+    """The weights that a step's passes read, copied to near memory. There too are the zeros then that they begin with."""
+    for place in range(0, len(network.weights), WIDTH):
+        store(network.weights, place, load(pack.weights, place, WIDTH))
+    for place in range(0, len(network.zeros), WIDTH):
+        store(network.zeros, place, splat(ZERO, WIDTH))
+    meet()
+    return network.weights
 
 
 def drawn_samples(network: SingleRunNetwork, pack: Pack, sampler: Sampler, key: OrderKey | Lanes, block: tuple[int, int]) -> Matrix:

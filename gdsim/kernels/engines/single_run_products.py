@@ -8,7 +8,6 @@ are.
 """
 
 from gdsim.kernels.attendants import meet
-from gdsim.kernels.engines.passes import TILE
 from gdsim.kernels.parts import GATHER_WIDTH, LOW_HEIGHT, TILE_HEIGHT, TILE_WIDTH, any_tile, finish_tile
 from gdsim.kernels.workspace import Cells, Edge, GradientTask, Matrix, Place, SingleRunNetwork, matrix_at, part_from, transposed
 from gdsim.lanes.compiler import noinline
@@ -132,7 +131,7 @@ def gradients_in_tiles(
 ) -> None:
     """The gradients left right at `goal`, whose columns are neighbours, handed to `finish_tile` tile by tile."""
     (left, right), (rows, terms, columns) = factors, shape
-    zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE * WIDTH, 1)
+    zeros, sums = Matrix(network.zeros, 0, 0, 0), Matrix(network.tile, 0, TILE_WIDTH * WIDTH, 1)
     vectors = vectors_of(columns)
     for vector in range(0, vectors, TILE_WIDTH):
         column = vector * WIDTH

@@ -70,7 +70,9 @@ def device_memory(plan: Plan, device: Device) -> int:
     at_once = min(STATIONS, sum(map(len, batches.values())))
     for number, found in batches.items():
         setting, largest = on_device(plan.groups[number], plan.starts), max(found, key=lambda some: sum(chunk.size for chunk in some))
-        needs = needs_for(setting, structure_on_warps(setting), plan.batch_of(largest[0], np.arange(min(max(SAMPLED), largest[0].size))))
+        needs = needs_for(
+            setting, structure_on_warps(setting, device.info.capability), plan.batch_of(largest[0], np.arange(min(max(SAMPLED), largest[0].size)))
+        )
         least = needs.size(1, BLOCK_WARPS)
         if least > room:
             raise UnusableDeviceError(

@@ -109,9 +109,9 @@ def _compile_for_gpus(plan: Plan, options: RunOptions, capabilities: Capabilitie
     wanted = ([wanted_kernel(setting, capability)] for setting in settings for capability in capabilities)
     with contextlib.closing(children_for(wanted, options.thread_count)) as children, announcing(announce), helped_by(children):
         for number, setting in enumerate(settings):
-            kernels = kernels_on_warps(structure_on_warps(setting))
             for capability in capabilities:
-                compiled_training(kernels, capability)
+                compiled_training(kernels_on_warps(structure_on_warps(setting, capability)), capability)
+            kernels = kernels_on_warps(structure_on_warps(setting))
             chunk = next(chunk for chunk in plan.chunks if chunk.group == number)
             with ieee_mode():
                 prepared_for(setting, kernels, plan.batch_of(chunk, np.arange(1), [plan.cells[c].numbers() for c in chunk.cells]))

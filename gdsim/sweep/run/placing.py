@@ -93,6 +93,6 @@ def _compiling_seconds(plan: Plan, place: Processors) -> float:
 
 def _device_compiling_seconds(plan: Plan, device: Device) -> float:
     """Likewise a device's."""
-    found = {structure_on_warps(setting): setting for setting in (on_device(group, plan.starts) for group in plan.groups)}
+    found = {structure_on_warps(setting, device.info.capability): setting for setting in (on_device(group, plan.starts) for group in plan.groups)}
     missing = [found[structure] for structure in found if not is_kept(wanted_training(kernels_on_warps(structure), device.info.capability))]
     return sum(DEVICE_NETWORK_SECONDS if setting.problem.family == "network" else DEVICE_SECONDS for setting in missing)
