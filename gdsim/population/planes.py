@@ -21,6 +21,10 @@ from gdsim.problems.parts import Sampler
 POINTS_AT_ONCE = 2**21  # parameters of points that are laid out in memory together
 MOST_SUMS = 2**25  # numbers of a plane's products with all samples, which each thread holds: 128 MiB in float32
 
+# What a plane's terms and their products with samples may be, of the largest number that there is: coordinates times them
+# and their sums are numbers, too.
+LARGEST_TERM = 2.0**-20
+
 _kernels = functools.lru_cache(maxsize=64)(PlaneKernels)
 
 
@@ -49,8 +53,8 @@ def plane_scores(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, a
     """{name: [point]} at coordinates[point, axis] of the plane of terms[term, parameter]: w_0, d_1, d_2.
 
     Losses of networks without penalty by magnitudes, where no gradient is asked for, come from the products of
-    the plane's weights with the samples (`kernels.affine`), if they take no more than `MOST_SUMS` numbers; all
-    others point by point.
+    the plane's weights with the samples (`kernels.affine`), if they take no more than `MOST_SUMS` numbers, none of
+    them nearly as large as numbers can be; all others point by point.
     """
     problem = setting.problem
     with ieee_mode():
@@ -100,16 +104,26 @@ def _of_network(setting: Setting, terms: np.ndarray, coordinates: np.ndarray, as
     problem, kernels, found = setting.problem, _kernels(place.kernels(setting)), {}
     here = kernels if place.device is None else _kernels(HERE.kernels(setting))  # one thread puts all samples through a layer, once
     dtype = kernels.kernels.dtype
+    if not _have_room(terms, dtype):
+        return _point_by_point(setting, terms, coordinates, asked, place)
     rounded = terms.astype(dtype)
     for prefix, part in asked.sets:
         assert part is not None
         table = table_for(part, dtype.name, problem.data.sample_weight is not None)
         sums = here.sums(rounded, sampler_of(table, None, True, 0, dtype))
+        if not _have_room(sums, dtype):
+            return _point_by_point(setting, terms, coordinates, asked, place)
         loss, accuracy = _on_plane(kernels, rounded, sums, sampler_of(_targets_of(table), None, True, 0, dtype), coordinates, place)
         found[f"{prefix}loss"], found[f"{prefix}accuracy"] = loss, accuracy
     if problem.l2 != 0.0:
         found["loss"] = (found["loss"] + 0.5 * problem.l2 * squares_on(problem, terms, coordinates)).astype(dtype)
     return found
+
+
+def _have_room(numbers: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether all numbers are so far from the largest of a type that sums of a few multiples have room."""
+    most = LARGEST_TERM * float(np.finfo(dtype).max)
+    return bool(numbers.max() < most and numbers.min() > -most)
 
 
 def _on_plane(
