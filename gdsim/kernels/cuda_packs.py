@@ -18,7 +18,7 @@ from gdsim.lanes.memory import table_of
 from gdsim.words import size_of
 
 
-def laid_out(work: PackWork, warps: int) -> tuple[Layout, Region]:
+def memory_of_packs(work: PackWork, warps: int) -> tuple[Layout, Region]:
     """The memory of warps that work on a pack each, and of it what is copied in and out."""
     arena, job = Arena(), work.new_job()
     called, out = arena.hold((np.zeros(warps, np.int64), np.zeros(warps, np.int64)))
@@ -31,11 +31,11 @@ def laid_out(work: PackWork, warps: int) -> tuple[Layout, Region]:
     return Layout(arena, made, table, called, out), moved
 
 
-def warps_for(work: PackWork, packs: int, resident_warps: int, room: int) -> int:
+def warps_for_packs(work: PackWork, packs: int, resident_warps: int, room: int) -> int:
     """By how many warps packs are worked on: as many as there are packs, in whole blocks, as the device works on at once, and
     for which so many bytes are room. Raises OutOfDeviceMemoryError where not even a block of them has room.
     """
-    regions = laid_out(work, BLOCK_WARPS)[0].arena.regions
+    regions = memory_of_packs(work, BLOCK_WARPS)[0].arena.regions
     fixed, warp = (sum(region.stride for region in regions if (region.copies > 1) is own) for own in (False, True))
     blocks = min(-(-packs // BLOCK_WARPS), resident_warps // BLOCK_WARPS, (room - fixed) // (BLOCK_WARPS * warp))
     if blocks < 1:
@@ -53,17 +53,17 @@ def work_through(program: Program, work: PackWork, firsts: Sequence[int]) -> Non
     room = int(SHARE * program.device.free_memory())
     with contextlib.closing(Station(program.device)) as station:
         while firsts:
-            layout, moved = laid_out(work, warps_for(work, len(firsts), program.resident_warps, room))
+            layout, moved = memory_of_packs(work, warps_for_packs(work, len(firsts), program.resident_warps, room))
             try:
                 station.memory(layout.arena.size)
             except OutOfDeviceMemoryError:  # it has less than it says
                 room = layout.arena.size // 2
                 continue
-            _work_at(station, program, work, layout, moved, firsts)
+            _work_on_all(station, program, work, layout, moved, firsts)
             return
 
 
-def _work_at(station: Station, program: Program, work: PackWork, layout: Layout, moved: Region, firsts: Sequence[int]) -> None:
+def _work_on_all(station: Station, program: Program, work: PackWork, layout: Layout, moved: Region, firsts: Sequence[int]) -> None:
     """Works on packs in a station's memory, which has been taken."""
     stream, arena, warps = station.stream, layout.arena, len(layout.called)
     base = station.memory(arena.size)
