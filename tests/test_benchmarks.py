@@ -2,6 +2,7 @@
 at which steps become dear from those at which they do not.
 """
 
+import functools
 import importlib
 import json
 import subprocess
@@ -235,6 +236,41 @@ def test_memory_is_what_data_leave_and_the_most_that_training_takes(monkeypatch)
 
     taken = memory.taken_bytes(make, lambda: np.ones(12 * million).sum())
     assert 150 * million < taken < 180 * million
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("system", ["jax", "torch"])
+def test_products_with_vectors_are_the_same_in_all_systems(monkeypatch, request, system):
+    module = pytest.importorskip(system)
+    if system == "jax":  # which has numbers of 64 bits for the whole process or not at all
+        request.addfinalizer(functools.partial(module.config.update, "jax_enable_x64", module.config.jax_enable_x64))
+    monkeypatch.syspath_prepend(str(FOLDER))
+    curvature = importlib.import_module("curvature")
+    problem, points = curvature.problem_and_points(2, "float64", 3)
+    ours, theirs = (curvature.products_of(name, problem, points, points[::-1].copy())() for name in ("gdsim", system))
+    assert theirs == pytest.approx(ours, rel=1e-9, abs=1e-12)
+
+
+def figures_of_a_round(seconds, entries):
+    return {"seconds": seconds, "entries": entries, "largest": 1.0}
+
+
+def test_ratios_of_second_derivatives_are_of_rounds_and_odd_ones_refused(monkeypatch):
+    """Beside the faster, which is now one and now the other: 3, 2 and 4 times."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    curvature = importlib.import_module("curvature")
+    times = [{"gdsim": 1.0, "jax": 3.0, "torch": 9.0}, {"gdsim": 4.0, "jax": 20.0, "torch": 8.0}, {"gdsim": 0.5, "jax": 2.0, "torch": 3.0}]
+    own = {("product", dtype): {"seconds": 2.0} for dtype in curvature.AGREEMENT} | {("spectra", "float64"): {"seconds": 5.0}}
+    keys = [(name, ending, dtype) for name in times[0] for ending in ("", "-product") for dtype in curvature.AGREEMENT]
+    rounds = [own | {(f"{name}{ending}", dtype): figures_of_a_round(one[name], [0.5]) for name, ending, dtype in keys} for one in times]
+    *found, last = curvature.lines(rounds)
+    assert [(f["what"], f["dtype"], f["ratio"], f["product"]) for f in found] == [
+        (what, dtype, 3.0, product) for dtype in ("float64", "float32") for what, product in (("Hessians", 2.0), ("products", None))
+    ]
+    assert last == {"spectra": 5.0}
+    rounds[0]["torch-product", "float64"] = figures_of_a_round(9.0, [0.5 + 1e-6])
+    with pytest.raises(SystemExit, match="the products in float64 differ by 1e-06"):
+        list(curvature.lines(rounds))
 
 
 # Counted by hand, statements at the ends of lines.
