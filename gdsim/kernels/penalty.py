@@ -28,7 +28,7 @@ def penalized_loss(loss: Lane, magnitudes: Lane, squares: Lane, l1: Lane, l2: La
     Squares that are too large for the precision count as 0 where l2 is 0 and the magnitudes are not.
     """
     is_beyond = (l2 == 0.0) & (magnitudes - magnitudes == 0.0) & ~(squares - squares == 0.0)
-    squares = where(is_beyond, loss * 0.0, squares)
+    squares = where(is_beyond, magnitudes * 0.0, squares)
     return fma_lanes(l1, magnitudes, fma_lanes(0.5 * l2, squares, loss))
 
 
