@@ -42,6 +42,9 @@ LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
 ALONE_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
+# How long a sweep that is to be trained on GPUs waits for the first worker that offers one where there are others: they are
+# started side by side, and a GPU's container may be the larger.
+OFFER_SECONDS = 60.0
 
 
 def workers_of(client: Any) -> dict[str, str]:
@@ -158,6 +161,9 @@ class Cluster(Generic[SomePiece]):
         self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
         self.known, self.pool = set[str](), set[str]()  # the addresses of workers, and of those to which tasks can go
+        self.lacking: float | None = None  # since when there are workers, and none to which tasks can go; None once there was one
+        self.has_met = False  # a worker to which they can
+        self.told = set[str]()  # what was told of workers
         self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
         self._check_workers()
 
@@ -172,11 +178,11 @@ class Cluster(Generic[SomePiece]):
         wrong = [f"{address}: {text}" for address, text in workers_of(self.client).items() if text]
         if wrong:
             raise MismatchError(f"{count_of(len(wrong), 'worker')} cannot give the same bits as this process: {wrong[0]}")
-        self._check_memory()
+        self._meet_workers()
 
-    def _check_memory(self) -> None:
-        """Refuses workers that may not have the memory that the job takes, also those that join a cluster
-        later.
+    def _meet_workers(self) -> None:
+        """Finds out which workers have what tasks take, and refuses those that may not have the memory, also
+        those that join a cluster later.
         """
         workers = self.client.sync(self.client.scheduler.identity, callback_timeout=ANSWER_SECONDS)["workers"]
         self.known, self.pool = set(workers), {address for address, worker in workers.items() if offers(worker, self.job.resources)}
@@ -213,12 +219,23 @@ class Cluster(Generic[SomePiece]):
         try:
             workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0)
             if not self.known.issuperset(workers):
-                self._check_memory()
+                self._meet_workers()
             self.threads = sum(threads for address, threads in workers.items() if address in self.pool)
             self.progress.remaining.threads = self.threads
         except (OSError, TimeoutError):
             return  # the client reports a lost scheduler by itself
+        self._check_offers(now, len(workers))
         self._say_alone(now)
+
+    def _check_offers(self, now: float, workers: int) -> None:
+        """Ends the waiting for what none of so many workers offers, nor did one before. Raises UnfinishedError."""
+        self.has_met = self.has_met or self.threads > 0
+        self.lacking = None if self.has_met or not workers else self.lacking or now
+        if self.lacking is not None and now - self.lacking >= OFFER_SECONDS:
+            raise UnfinishedError(
+                f"the cluster has {count_of(workers, 'worker')}, and for {OFFER_SECONDS:g} s none that offers a {' and a '.join(self.job.resources)}: "
+                "start workers that do (cluster/README.md), or give device='auto', with which processors train too"
+            )
 
     def _say_alone(self, now: float) -> None:
         """Says that there are no workers: in the progress, or by a warning where none is shown."""
@@ -233,11 +250,12 @@ class Cluster(Generic[SomePiece]):
 
     def submit(self, chunks: Sequence[SomePiece], tried: bool) -> None:
         """Sends chunks out as one task; if one was tried before, to a worker on which none of them has
-        failed, where there is one.
+        failed, where there is one that any may have.
         """
         # After what it trains a chunk, of this driver: another's may go into another folder.
         key = f"{self.job.task_name(chunks)}-{chunks[0].name}-{self.mark}-{self.sent}"
-        workers = self._others(chunks) if tried else None
+        # Where the workers that are named leave, all others may have the task, also those without what it takes.
+        workers = self._others(chunks) if tried and not self.job.resources else None
         others = {} if workers is None else {"workers": workers, "allow_other_workers": True}
         options = {"key": key, "priority": -self.sent, "pure": False, "resources": dict(self.job.resources) or None, **others}
         future = self.client.submit(self.job.function, *self.job.arguments(chunks), **options)
@@ -290,12 +308,29 @@ class Cluster(Generic[SomePiece]):
         self._finish(chunks[:finished])
         self._read(receipts)
         self.failed_on.setdefault(chunks[finished].name, set()).add(failure.where)
+        self._take_leave(failure)
         behind = Failure(FailureKind.LOST, "the chunk before it failed")
         return [
             *(Outcome(c) for c in chunks[:finished]),
             Outcome(chunks[finished], failure=failure),
             *(Outcome(c, failure=behind) for c in chunks[finished + 1 :]),
         ]
+
+    def _take_leave(self, failure: Failure) -> None:
+        """Tells of a GPU that a worker has no more. Raises UnfinishedError where no worker offers another."""
+        if failure.kind not in (FailureKind.LOST, FailureKind.DEVICE):
+            return
+        self._tell(f"{failure.where}: {failure.reason}")
+        if failure.kind == FailureKind.LOST and self.job.resources:
+            self._meet_workers()
+            if not self.pool:
+                raise UnfinishedError(failure.reason)
+
+    def _tell(self, sentence: str) -> None:
+        """Tells what a worker has said, once."""
+        if sentence not in self.told:
+            self.told.add(sentence)
+            self.progress.tell(sentence)
 
     def _finish(self, chunks: Sequence[SomePiece]) -> None:
         """Counts the runs of finished chunks."""
@@ -305,9 +340,11 @@ class Cluster(Generic[SomePiece]):
 
     def _read(self, receipts: Sequence[Receipt]) -> None:
         """Takes what workers say of finished chunks, whose runs were counted."""
-        for group, tally, seconds in receipts:
-            self.progress.remaining.time(group, tally.runs, seconds)
-            self.progress.add(tally._replace(runs=0))
+        for receipt in receipts:
+            self.progress.remaining.time(receipt.group, receipt.tally.runs, receipt.seconds)
+            self.progress.add(receipt.tally._replace(runs=0))
+            for sentence in receipt.said:
+                self._tell(sentence)
 
     def _count(self) -> None:
         """Asks for the receipts of finished tasks, of many at once. They are for the progress alone."""

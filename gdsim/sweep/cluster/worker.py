@@ -19,7 +19,7 @@ from gdsim.devices import DeviceError
 from gdsim.lanes.machine import gdsim_sources
 from gdsim.population.training import joined
 from gdsim.store.folder import Store
-from gdsim.sweep.cluster.pools import leaving_a_lost_gpu, place_of
+from gdsim.sweep.cluster.pools import GoneGpuError, on_its_place
 from gdsim.sweep.execution.continuation import Continuation, StoredEnds
 from gdsim.sweep.execution.executor import FailureKind, SomePiece, failure_of
 from gdsim.sweep.execution.places import Place, Trainer, prepare, train_from_start
@@ -55,6 +55,7 @@ class Receipt(NamedTuple):
     group: int
     tally: Tally
     seconds: float  # of one thread
+    said: tuple[str, ...] = ()  # what a device had to say, or why none has trained it, in sentences
 
 
 class ChunkError(Exception):
@@ -93,18 +94,36 @@ def train_chunks(folder: str, experiment: str, chunks: Sequence[Chunk], how: How
 
     Raises ChunkError, whatever goes wrong.
     """
+    from distributed import get_worker  # the driver needs the rest of this module without it
 
     def begin() -> Callable[[Sequence[Chunk]], Made]:
         with _planning:
             sweep, plan = _plan_in(folder, experiment, beside)
             trainer = train_from_start if how.earlier is None else _earlier_in(folder, sweep, plan, how.earlier).train
-            place = place_of(how.device, how.lanes)
 
         def trained(chunks: Sequence[Chunk]) -> Made:
-            for _, alike in itertools.groupby(chunks, lambda chunk: chunk.group):
-                for some in place.together(plan, alike):
-                    for chunk, receipt, result in _each(plan, some, place, trainer):
-                        yield receipt, functools.partial(keep, Store(folder), plan, chunk, result)
+            address, left, alone = get_worker().address, list(chunks), 0
+            said = list[str]()
+            say = lambda sentence: said.append(f"{address}: {sentence}")  # noqa: E731
+
+            def train(place: Place) -> list[tuple[Chunk, Receipt, Any]]:
+                """The next chunks. Where they fail together, each is trained by itself, and fails by itself."""
+                nonlocal alone
+                some = [left[0]] if alone else next(place.together(plan, itertools.takewhile(lambda chunk: chunk.group == left[0].group, left)))
+                try:
+                    return _trained(plan, some, place, trainer, say)
+                except Exception as error:
+                    if len(some) == 1 or isinstance(error, DeviceError):
+                        raise
+                    alone = len(some)
+                    return _trained(plan, some[:1], place, trainer, say)
+
+            while left:
+                said.clear()
+                found = on_its_place(how.device, how.lanes, train, say)
+                left, alone = left[len(found) :], max(0, alone - len(found))
+                for chunk, receipt, result in found:
+                    yield receipt._replace(said=tuple(said)), functools.partial(keep, Store(folder), plan, chunk, result)
 
         return trained
 
@@ -120,7 +139,7 @@ def receipts_of(chunks: Sequence[SomePiece], expected: dict[str, str], begin: Ca
 
     Raises ChunkError, whatever goes wrong.
     """
-    from distributed import get_worker  # the driver needs the rest of this module without it
+    from distributed import get_worker  # as above
 
     kind, receipts = FailureKind.REFUSED, list[Receipt]()
     try:
@@ -137,6 +156,10 @@ def receipts_of(chunks: Sequence[SomePiece], expected: dict[str, str], begin: Ca
     except Exception as error:
         if kind == FailureKind.REFUSED and isinstance(error, OSError):
             kind = FailureKind.UNREAD
+        elif isinstance(error, DeviceError):
+            kind = FailureKind.DEVICE
+        elif isinstance(error, GoneGpuError):
+            kind = FailureKind.LOST
         raise ChunkError(receipts, failure_of(kind, error)._replace(where=get_worker().address, error=None)) from None
     return receipts
 
@@ -152,26 +175,14 @@ def _earlier_in(folder: str, sweep: Experiment, plan: Plan, steps: int) -> Conti
     return _earlier[key]
 
 
-def _each(plan: Plan, chunks: Sequence[Chunk], place: Place, trainer: Trainer) -> Iterator[tuple[Chunk, Receipt, Any]]:
-    """Each chunk, what is said of it and its results. Where they fail together, each is trained by itself, and fails by itself."""
-    try:
-        with leaving_a_lost_gpu():
-            found = _trained(plan, chunks, place, trainer)
-    except Exception as error:
-        if len(chunks) == 1 or isinstance(error, DeviceError):
-            raise
-        found = (one for chunk in chunks for one in _each(plan, [chunk], place, trainer))
-    yield from found
-
-
-def _trained(plan: Plan, chunks: Sequence[Chunk], place: Place, trainer: Trainer) -> list[tuple[Chunk, Receipt, Any]]:
-    """Chunks, what is said of them and their results, trained batch by batch in this thread."""
+def _trained(plan: Plan, chunks: Sequence[Chunk], place: Place, trainer: Trainer, say: Callable[[str], object]) -> list[tuple[Chunk, Receipt, Any]]:
+    """Chunks, what is said of them and their results, trained batch by batch in this thread; `say` is told what a device has to say."""
     works = place.works_of(plan, chunks)
     gatherings, seconds = gatherings_of(plan, works), dict.fromkeys([chunk.name for chunk in chunks], 0.0)
     for work in works:
         prepare(place, work)
         batches, began = [part.batch(plan) for part in work.parts], time.perf_counter()
-        columns = trainer(place.training(work, None, lambda _: None), work, joined(batches))
+        columns = trainer(place.training(work, None, say), work, joined(batches))
         took = time.perf_counter() - began
         for part, batch, own in trained_parts(work.parts, batches, columns):
             gathering = gatherings[part.chunk.name]

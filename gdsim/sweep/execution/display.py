@@ -96,6 +96,11 @@ class Display:
             if self._show(state, is_news):
                 self.drawn = now
 
+    def tell(self, sentence: str) -> None:
+        """Leaves a sentence to be read, in a line of its own."""
+        with self.drawing:
+            self._tell(sentence)
+
     def close(self) -> None:
         """Leaves the last state to be read, if any was shown."""
         with self.drawing:
@@ -112,6 +117,9 @@ class Display:
         raise NotImplementedError
 
     def _end(self, state: State) -> None:
+        raise NotImplementedError
+
+    def _tell(self, sentence: str) -> None:
         raise NotImplementedError
 
 
@@ -131,6 +139,9 @@ class TerminalLine(Display):
 
     def _end(self, state: State) -> None:
         self._write(line_of(state, self._width(), ended=True) + "\n")
+
+    def _tell(self, sentence: str) -> None:
+        self._write(sentence + "\n")
 
     def _width(self) -> int:
         """One column less than the terminal has: in the last the cursor would wrap."""
@@ -170,6 +181,9 @@ class LogLines(Display):
     def _end(self, state: State) -> None:
         self._write(line_of(state, 110, ended=True))
 
+    def _tell(self, sentence: str) -> None:
+        self._write(sentence)
+
     def _write(self, text: str) -> None:
         self.last = text
         with contextlib.suppress(OSError, ValueError):
@@ -192,6 +206,11 @@ class NotebookLine(Display):
 
     def _end(self, state: State) -> None:
         self._put(line_of(state, 100, ended=True))
+
+    def _tell(self, sentence: str) -> None:
+        from IPython.display import display  # as below
+
+        display({"text/plain": sentence}, raw=True)
 
     def _put(self, text: str) -> None:
         from IPython.display import display  # which is there in a notebook

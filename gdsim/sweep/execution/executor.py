@@ -34,8 +34,12 @@ class FailureKind(enum.StrEnum):
     MISTAKEN = "mistaken"  # by code of the user's that cannot be compiled
     UNREAD = "unread"  # by the folder, that a worker read
     UNWRITTEN = "unwritten"  # by the folder, into which a worker wrote
-    LOST = "lost"  # with its worker, scheduler or task
+    DEVICE = "device"  # by a worker's device, on which others were trained before
+    LOST = "lost"  # with its worker, the worker's device, the scheduler or its task
     REFUSED = "refused"  # by a worker, the folder or a device
+
+
+ENDING = (FailureKind.UNREAD, FailureKind.UNWRITTEN, FailureKind.DEVICE)  # the sweep, where no try is left
 
 
 class Failure(NamedTuple):
@@ -110,9 +114,9 @@ def _outcomes(
     gone out.
 
     A chunk that raises is tried again, and given up in the end; one that is lost with its worker is sent out
-    until it comes back. What the folder cannot give or take, try after try, or a worker refuses, ends the
-    sweep: it would be the same with every chunk. Raises UnfinishedError then, and CodeError for code that no
-    try compiles.
+    until it comes back. What the folder cannot give or take, or devices fail at, try after try, or a worker
+    refuses, ends the sweep: it would be the same with every chunk. Raises UnfinishedError then, and CodeError
+    for code that no try compiles.
     """
     waiting = collections.deque(chunks)
     tries: collections.Counter[str] = collections.Counter()
@@ -137,7 +141,7 @@ def _outcomes(
             raise CodeError(failure.reason) from (failure.error.__cause__ if failure.error else None)
         tries[outcome.chunk.name] += failure.kind != FailureKind.LOST
         is_last = tries[outcome.chunk.name] >= attempts
-        if failure.kind == FailureKind.REFUSED or (failure.kind in (FailureKind.UNREAD, FailureKind.UNWRITTEN) and is_last):
+        if failure.kind == FailureKind.REFUSED or (failure.kind in ENDING and is_last):
             raise UnfinishedError(failure.reason) from failure.error
         if is_last and failure.kind == FailureKind.RAISED:
             yield outcome

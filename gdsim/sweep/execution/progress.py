@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
@@ -92,7 +93,7 @@ class Progress:
     """Counts what is done, from any thread, and reports it.
 
     A listener whose `ticks` is true is told a few times a second too; one whose `at_once` is a function has a
-    second interrupt call it.
+    second interrupt call it; one that has `tell` is given sentences that stay to be read.
     """
 
     def __init__(self, runs: int, listener: Callable[[State], None] | None = None, remaining: Remaining | None = None, kind: str = "run") -> None:
@@ -136,6 +137,13 @@ class Progress:
         self.raise_if_interrupted()
         self.message = message
         self._notify()
+
+    def tell(self, sentence: str) -> None:
+        """Says what is to be read after the next message too: in a line of its own, or by a warning where no progress is shown."""
+        if self.listener is None:
+            warnings.warn(sentence, RuntimeWarning, stacklevel=2)
+        else:
+            getattr(self.listener, "tell", self.say)(sentence)
 
     def fail(self, chunk: Piece) -> None:
         """Counts a chunk that is given up."""

@@ -64,6 +64,12 @@ def asked_device(name: str) -> Device:
         raise UnusableDeviceError(f"device {name!r} cannot be used: {error}; device 'cpu' can, and `gdsim doctor` says what this machine has") from None
 
 
+def check_lanes(lanes: int | None) -> None:
+    """Refuses lanes for what a device is to train. Raises UnusableDeviceError."""
+    if lanes is not None:
+        raise UnusableDeviceError("lanes are of processors, and a device's packs have 32 each: leave `lanes` out to train on a device")
+
+
 def usable_device(number: int) -> Device:
     """The GPU of this number, opened once. Raises UnusableDeviceError where it is not there, or kernels cannot be compiled for
     it.

@@ -24,10 +24,9 @@ from gdsim.sweep.execution.places import Processors, Work, prepare, works_of
 from gdsim.sweep.execution.threads import children_for, wanted_by
 from gdsim.sweep.experiment.declaration import Experiment
 from gdsim.sweep.planning.device_batches import on_device
-from gdsim.sweep.planning.devices import CPU, UnusableDeviceError, checked_device, number_of, usable_device, why_nothing_compiles
+from gdsim.sweep.planning.devices import CPU, UnusableDeviceError, check_lanes, checked_device, number_of, usable_device, why_nothing_compiles
 from gdsim.sweep.planning.plan import Plan, plan_of
 from gdsim.sweep.run.options import RunOptions, check_unedited, checked_count
-from gdsim.sweep.run.placing import check_trainable
 from gdsim.words import count_of
 
 Capabilities = Sequence[tuple[int, int]]
@@ -80,7 +79,7 @@ def _compiled_for(options: RunOptions, capabilities: Capabilities) -> Capabiliti
         if capabilities:
             raise ValueError(f"a compute capability ({capability_text(capabilities[0])}) is a GPU's: give --device cuda with it")
         return ()
-    check_trainable(options)
+    check_lanes(options.lanes)
     if reason := why_nothing_compiles():
         raise UnusableDeviceError(reason)
     if capabilities:

@@ -28,12 +28,12 @@ from gdsim.sweep.folder.admission import check, create, in_its_form
 from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
 from gdsim.sweep.planning.device_batches import USUAL_MULTIPROCESSORS, together
-from gdsim.sweep.planning.devices import CUDA
+from gdsim.sweep.planning.devices import CUDA, check_lanes
 from gdsim.sweep.planning.job_parts import chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.run.options import RunOptions
-from gdsim.sweep.run.placing import check_trainable, placed
+from gdsim.sweep.run.placing import placed
 from gdsim.words import count_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptio
         if todo and options.client is None:
             options = options._replace(where=placed(plan, options, runs=sum(chunk.size for chunk in todo)))
         elif todo and options.device == CUDA:
-            check_trainable(options)
+            check_lanes(options.lanes)
         kept = create(store, sweep, mix=mix, chunk_seconds=options.chunk_seconds)
         for damage in found.damaged:
             store.quarantine(damage.file)

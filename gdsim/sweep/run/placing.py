@@ -8,7 +8,7 @@ from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
 from gdsim.sweep.planning.device_batches import on_device
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
-from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, checked_device, number_of, usable_device
+from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, check_lanes, checked_device, number_of, usable_device
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND, Plan
 from gdsim.sweep.run.options import RunOptions
@@ -73,15 +73,9 @@ def with_choice(plan: Plan, options: RunOptions) -> Plan:
 
 def _device_for(options: RunOptions) -> Device:
     """The device that is asked for. Raises UnusableDeviceError where it cannot be used, or not with these options."""
-    check_trainable(options)
+    check_lanes(options.lanes)
     name = checked_device(options.device)
     return usable_device(0) if name == AUTO else asked_device(name)
-
-
-def check_trainable(options: RunOptions) -> None:
-    """Refuses options by which no device can train. Raises UnusableDeviceError."""
-    if options.lanes is not None:
-        raise UnusableDeviceError("lanes are of processors, and a device's packs have 32 each: leave `lanes` out to train on a device")
 
 
 def _compiling_seconds(plan: Plan, place: Processors) -> float:
