@@ -155,6 +155,7 @@ def table(found: Sequence[Cost]) -> str:
 def draw(axes: Sequence[str], rounds: int, out: pathlib.Path) -> int:
     """Measures, prints the table and leaves map.json and map.md in `out`; the exit code."""
     usual, found = timed(base().sweep), list[Cost]()
+    gc.freeze()  # else each collection goes through all that was imported, and takes longer than a measurement
     for axis in axes:
         try:
             found += costs_of(axis, rounds, usual)
