@@ -135,7 +135,7 @@ def test_what_is_wrong_with_a_gpu_is_one_sentence_for_all_who_ask_for_it(situati
     assert "\n" not in said
     (tmp_path / "e.toml").write_text(FILE)
     for command in ("run", "plan"):
-        assert gdsim(command, "e.toml", "--device", device, folder=tmp_path, patched=True)[::2] == (2, f"Error: e.toml: {said}\n")
+        assert gdsim(command, "e.toml", "--device", device, folder=tmp_path, patched=True)[::2] == (2, f"Error: {said}\n")
     assert not (tmp_path / "results").exists()
     with pytest.raises(UnusableDeviceError, match=re.escape(said)):
         gd.evaluate(gd.functions.Booth(), [0.0, 0.0], device=device)
@@ -159,6 +159,20 @@ def test_without_a_gpu_auto_trains_on_processors(tmp_path):
     told = []
     booth().run(device="auto", progress=lambda state: told.append(state.message))
     assert any(message.startswith("trained by processors, in about") for message in told)
+
+
+@pytest.mark.usefixtures("without")
+def test_auto_is_estimated_for_the_threads_that_a_command_has(tmp_path, monkeypatch):
+    asked, choice_of = [], placing.choice_of
+
+    def noted(plan, options, *others):
+        asked.append(options.threads)
+        return choice_of(plan, options, *others)
+
+    monkeypatch.setattr(placing, "choice_of", noted)
+    (tmp_path / "e.toml").write_text(FILE)
+    assert gdsim("run", "e.toml", "--device", "auto", "--threads", "1", folder=tmp_path, patched=True)[0] == 0
+    assert set(asked) == {1}
 
 
 @pytest.mark.usefixtures("without")

@@ -120,8 +120,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"], device) as client:
-            with in_file(file):
-                planned = sweep.plan(chunk_seconds=options["chunk_seconds"], lanes=options["lanes"], device=None if client else device)
+            given = RunOptions(options["threads"], options["lanes"], chunk_seconds=options["chunk_seconds"])
+            planned = _planned(sweep, file, given, None if client else device)
             console.plan(planned)
             where = planned.device if not client else CPU if device is None else device
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
@@ -153,11 +153,22 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
 @AS_JSON
 def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, device: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what the experiment in FILE would run: runs, structures, chunks, memory, disk. Runs nothing."""
+    from gdsim.sweep.run.options import RunOptions
+
     with refusals():
         sweep, _ = _read_steps(file, settings)
-        with in_file(file):
-            found = sweep.plan(chunk_seconds=chunk_seconds, lanes=lanes, device=device)
+        found = _planned(sweep, file, RunOptions(None, lanes, chunk_seconds=chunk_seconds), device)
     click.echo(json.dumps(found.summary()) if as_json else str(found))
+
+
+def _planned(sweep: Any, file: pathlib.Path, options: Any, device: str | None) -> Any:
+    """The plan of a file's sweep, and of a device what it says of that: what is wrong with a machine is not the file's."""
+    from gdsim.sweep.planning.devices import checked_device
+    from gdsim.sweep.run.placing import with_choice
+
+    with in_file(file):
+        found = sweep.plan(chunk_seconds=options.chunk_seconds, lanes=options.lanes)
+    return found if device is None else with_choice(found, options._replace(device=checked_device(device)))
 
 
 @click.command("compile")
