@@ -169,6 +169,19 @@ def test_lines_for_other_systems_make_their_jobs(system, limit, tmp_path, monkey
     assert " tls://" in script
 
 
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore::UserWarning")  # as above
+def test_the_script_of_a_job_with_a_gpu_asks_for_it_and_offers_it(tmp_path, jobqueue):
+    made = Slurm(memory="2 GB", walltime="01:00:00", workers=4, gpu=True, folder=str(tmp_path), options=["--constraint=a100"])
+    with jobqueue.SLURMCluster(**made.job(60, 5), protocol="tcp://", interface="lo", scheduler_options={"dashboard_address": ":0"}) as cluster:
+        lines = cluster.job_script().splitlines()
+    directives = [line for line in lines if line.startswith("#SBATCH")]
+    assert {"#SBATCH --gres=gpu:1", "#SBATCH --constraint=a100", "#SBATCH -n 1", "#SBATCH --cpus-per-task=4", "#SBATCH --mem=8G"} <= set(directives)
+    assert lines[-1].count("--resources GPU=1") == 1
+    assert "--nthreads 4" in lines[-1]
+    assert "--nworkers" not in lines[-1]
+
+
 @pytest.mark.slow
 def test_an_interrupt_cancels_the_jobs(slurm, small):
     folder, expected = small
