@@ -182,6 +182,18 @@ def test_the_script_of_a_job_with_a_gpu_asks_for_it_and_offers_it(tmp_path, jobq
     assert "--nworkers" not in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("option", "is_added"),
+    [
+        ("--gpus=1", False), ("--gpus a100:1", False), ("-G1", False), ("--gpus-per-node=1", False), ("--gres=gpu:a100:1", False),
+        ("--gres=nvme,gpu:1", False), ("--tres-per-task=gres/gpu:1", False), ("--gres=nvme", True), ("--gpu-bind=closest", True), ("--constraint=gpu", True),
+    ],
+)  # fmt: skip
+def test_a_gpu_is_not_asked_for_twice(option, is_added):
+    made = Slurm(memory="2 GB", walltime="01:00:00", gpu=True, options=[option])
+    assert made.job(60, 5)["job_extra_directives"] == ["--gres=gpu:1"] * is_added + [option]
+
+
 @pytest.mark.slow
 def test_an_interrupt_cancels_the_jobs(slurm, small):
     folder, expected = small

@@ -41,6 +41,8 @@ REFUSED = {"PermissionDenied", "HostKeyNotVerifiable", "KeyImportError", "KeyEnc
 UNKNOWN = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 # What SLURM's commands say where its controller does not answer.
 SILENT = re.compile(r"Unable to contact|timed out|Connection refused|Communication connection failure|Zero Bytes|configuration source", re.IGNORECASE)
+# How options of sbatch's ask for GPUs.
+ASKS_GPU = re.compile(r"-G|--gpus(-per-\w+)?[= ]|--(gres|tres-per-\w+)[= ](.*[,/:])?gpu\b")
 # Where a dashboard listens, which asks nobody for a name: on the scheduler's machine alone, at a free port.
 HERE = "127.0.0.1:0"
 # A job ends this long before its time limit: SLURM's limits are whole minutes, and a worker that leaves waits
@@ -269,10 +271,11 @@ class Slurm(Deployment, frozen=True, kw_only=True):
     def job(self, lifetime: int, stagger: int) -> dict[str, Any]:
         """A job as dask-jobqueue is told of it, whose workers leave after so many seconds; with a GPU it has one process."""
         offers = ["--resources", f"{GPU}=1"] if self.gpu else []
+        asked = ["--gres=gpu:1"] if self.gpu and not any(ASKS_GPU.match(option) for option in self.options) else []
         return {
             "job_name": "gdsim", "queue": self.partition, "account": self.account, "walltime": self.walltime, "cores": self.workers * self.threads,
             "processes": 1 if self.gpu else self.workers, "memory": f"{self.workers * _bytes(self.memory)} B", "python": self.python or sys.executable,
-            "log_directory": str(user_path(self.folder or ".")), "job_extra_directives": ["--gres=gpu:1"] * self.gpu + list(self.options),
+            "log_directory": str(user_path(self.folder or ".")), "job_extra_directives": [*asked, *self.options],
             "job_script_prologue": [*exports(SELDOM), *self.prologue],
             "worker_extra_args": ["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s", *offers],
         }  # fmt: skip
