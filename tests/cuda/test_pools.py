@@ -1,7 +1,9 @@
 """Clusters some of whose workers have a GPU, in whose place is the interpreter."""
 
 import contextlib
+import functools
 import pathlib
+import threading
 from types import SimpleNamespace
 
 import distributed
@@ -238,6 +240,24 @@ def test_workers_none_of_which_offers_a_gpu_are_waited_for_so_long(tmp_path, mon
     with cluster(plain=PLAIN) as client, pytest.raises(UnfinishedError, match=r"the cluster has 1 worker, and for 0\.3 s none that offers a GPU: start"):
         sweep().run(out=tmp_path / "out", client=client, device="cuda", progress=lambda state: told.append(state.message))
     assert "the cluster has no workers that offer the resource GPU; waiting for some" in told
+
+
+def test_a_gpu_that_is_lost_unheard_is_waited_for_so_long(tmp_path, monkeypatch):
+    """As where its worker has closed before it could say what failed, and nothing starts another."""
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(driver, "OFFER_SECONDS", 0.3)
+
+    def close(*_):
+        worker = distributed.get_worker()
+        worker.loop.add_callback(functools.partial(worker.close, executor_wait=False))
+        threading.Event().wait(1.0)
+
+    monkeypatch.setattr("gdsim.sweep.cluster.worker.on_its_place", close)
+    with (
+        cluster(plain=PLAIN, gpu=WITH_GPU) as client,
+        pytest.raises(UnfinishedError, match=r"the cluster has 1 worker, and for 0\.3 s none that offers a GPU: start"),
+    ):
+        sweep().run(out=tmp_path / "out", client=client, device="cuda", progress=lambda state: None)
 
 
 @pytest.mark.slow

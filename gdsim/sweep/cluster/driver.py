@@ -42,8 +42,8 @@ LOOK_SECONDS = 2.0
 # How long a cluster may have no workers before someone to whom no progress is shown is told so.
 ALONE_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
-# How long a sweep that is to be trained on GPUs waits for the first worker that offers one where there are others: they are
-# started side by side, and a GPU's container may be the larger.
+# How long a sweep that is to be trained on GPUs waits for a worker that offers one where there are others: they are started side
+# by side, and a GPU's container may be the larger; and one that was lost may be followed by another.
 OFFER_SECONDS = 60.0
 
 
@@ -161,8 +161,7 @@ class Cluster(Generic[SomePiece]):
         self.counted = time.perf_counter()
         self.threads, self.looked = 0, -LOOK_SECONDS
         self.known, self.pool = set[str](), set[str]()  # the addresses of workers, and of those to which tasks can go
-        self.lacking: float | None = None  # since when there are workers, and none to which tasks can go; None once there was one
-        self.has_met = False  # a worker to which they can
+        self.lacking: float | None = None  # since when there are workers, and none to which tasks can go; None while there is one
         self.told = set[str]()  # what was told of workers
         self.alone: float | None = time.perf_counter()  # since when there were no workers; None once there were some, or it was said
         self._check_workers()
@@ -218,7 +217,7 @@ class Cluster(Generic[SomePiece]):
         self.looked, self.finished = now, 0
         try:
             workers = self.client.sync(self.client.scheduler.ncores, callback_timeout=5.0)
-            if not self.known.issuperset(workers):
+            if self.job.resources or not self.known.issuperset(workers):  # what workers offer may be withdrawn, as by another sweep
                 self._meet_workers()
             self.threads = sum(threads for address, threads in workers.items() if address in self.pool)
             self.progress.remaining.threads = self.threads
@@ -228,9 +227,8 @@ class Cluster(Generic[SomePiece]):
         self._say_alone(now)
 
     def _check_offers(self, now: float, workers: int) -> None:
-        """Ends the waiting for what none of so many workers offers, nor did one before. Raises UnfinishedError."""
-        self.has_met = self.has_met or self.threads > 0
-        self.lacking = None if self.has_met or not workers else self.lacking or now
+        """Ends the waiting for what none of so many workers offers, or offers any more. Raises UnfinishedError."""
+        self.lacking = None if self.threads or not workers else self.lacking or now
         if self.lacking is not None and now - self.lacking >= OFFER_SECONDS:
             raise UnfinishedError(
                 f"the cluster has {count_of(workers, 'worker')}, and for {OFFER_SECONDS:g} s none that offers a {' and a '.join(self.job.resources)}: "
