@@ -190,6 +190,27 @@ def test_auto_estimates_the_runs_that_a_folder_lacks(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("without")
+def test_auto_is_estimated_for_the_runs_that_a_command_trains(tmp_path, monkeypatch):
+    """Those of its part that its folder lacks; where it lacks none, nothing is said of where they would be trained."""
+    asked, said, choice_of = [], [], placing.choice_of
+
+    def noted(plan, options, runs):
+        asked.append(runs)
+        return choice_of(plan, options, runs)
+
+    monkeypatch.setattr(placing, "choice_of", noted)
+    (tmp_path / "e.toml").write_text(FILE.replace("starts = 2", "starts = 6"))
+    for part in (("--part", "1/3"), (), ()):
+        code, out, _ = gdsim("run", "e.toml", "--device", "auto", "--chunk-seconds", "1e-9", *part, folder=tmp_path, patched=True)
+        assert code == 0
+        said.append("trained by processors" in out)
+    first, rest = asked
+    assert 0 < first < 6
+    assert first + rest == 6
+    assert said == [True, True, False]
+
+
+@pytest.mark.usefixtures("without")
 def test_what_goes_with_no_device_is_refused(tmp_path):
     for options, said in (
         ({"lanes": 8}, "leave `lanes` out to train on a device"),

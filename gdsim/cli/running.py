@@ -120,8 +120,8 @@ def run(file: pathlib.Path, out: pathlib.Path | str | None, settings: tuple[str,
     by_workers = None if all(value is None for value in place.values()) else sweep
     try:
         with refusals(), heard(signal.SIGTERM), client_of(console, place, options["threads"], options["chunk_seconds"], device) as client:
-            given = RunOptions(options["threads"], options["lanes"], chunk_seconds=options["chunk_seconds"])
-            planned = _planned(sweep, file, given, None if client else device)
+            given = RunOptions(options["threads"], options["lanes"], chunk_seconds=options["chunk_seconds"], part=options["part"])
+            planned = _planned(sweep, file, given, None if client else device, folder)
             console.plan(planned)
             where = planned.device if not client else CPU if device is None else device
             at_once = functools.partial(_leave, folder, f"ended at once. {_kept(folder, None, None)}. {go_on}")
@@ -161,14 +161,24 @@ def plan(file: pathlib.Path, chunk_seconds: float, lanes: int | None, device: st
     click.echo(json.dumps(found.summary()) if as_json else str(found))
 
 
-def _planned(sweep: Any, file: pathlib.Path, options: Any, device: str | None) -> Any:
-    """The plan of a file's sweep, and of a device what it says of that: what is wrong with a machine is not the file's."""
-    from gdsim.sweep.planning.devices import checked_device
+def _planned(sweep: Any, file: pathlib.Path, options: Any, device: str | None, folder: pathlib.Path | str | None = None) -> Any:
+    """The plan of a file's sweep, and of a device what it says of that: what is wrong with a machine is not the file's.
+
+    "auto" is estimated for the runs that a `folder` lacks, where they are to be trained into one.
+    """
+    from gdsim.sweep.planning.devices import AUTO, checked_device
     from gdsim.sweep.run.placing import with_choice
 
     with in_file(file):
         found = sweep.plan(chunk_seconds=options.chunk_seconds, lanes=options.lanes)
-    return found if device is None else with_choice(found, options._replace(device=checked_device(device)))
+    if device is None:
+        return found
+    options, runs = options._replace(device=checked_device(device)), None
+    if folder is not None and options.device == AUTO:
+        from gdsim.sweep.run.infolder import runs_lacking  # and with it pyarrow
+
+        runs = runs_lacking(found, folder, options.part)
+    return found if runs == 0 else with_choice(found, options, runs)
 
 
 @click.command("compile")

@@ -5,6 +5,7 @@ With this module comes pyarrow, which runs without a folder do not need.
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from gdsim.sweep.folder.chunks import keep, missing_chunks, record_failure
 from gdsim.sweep.folder.larger import placed_in
 from gdsim.sweep.planning.device_batches import USUAL_MULTIPROCESSORS, together
 from gdsim.sweep.planning.devices import CUDA, check_lanes
-from gdsim.sweep.planning.job_parts import chunks_of
+from gdsim.sweep.planning.job_parts import PlanPart, chunks_of
 from gdsim.sweep.planning.plan import Chunk, Plan, plan_of
 from gdsim.sweep.results.opening import open_results
 from gdsim.sweep.run.options import RunOptions
@@ -44,6 +45,13 @@ def as_in_folder(store: Store, sweep: SomeExperiment) -> SomeExperiment:
     """The sweep in the form in which a folder holds it."""
     with usable(store):
         return in_its_form(store, sweep)
+
+
+def runs_lacking(plan: Plan, out: str | os.PathLike[str], part: PlanPart | None) -> int:
+    """How many runs of a plan, or of a part of it, a folder lacks: all of them where there is none."""
+    store = Store(out)
+    with usable(store):
+        return sum(chunk.size for chunk in missing_chunks(plan, store.find().shards, chunks_of(plan, part)))
 
 
 def run_in_folder(sweep: Experiment, plan: Plan, store: Store, options: RunOptions, listener: Listener, mix: bool) -> "xarray.Dataset":

@@ -66,9 +66,9 @@ def choice_of(plan: Plan, options: RunOptions, runs: int | None = None) -> Choic
     return Choice(name, seconds, memory, f"trained on {device.info.name} ({name}), in about {there}, in {room}: processors would take {by_processors:.2g} s")
 
 
-def with_choice(plan: Plan, options: RunOptions) -> Plan:
-    """The plan that says what it is trained on. Raises ValueError as `choice_of` does."""
-    return plan._replace(choice=choice_of(plan, options))
+def with_choice(plan: Plan, options: RunOptions, runs: int | None = None) -> Plan:
+    """The plan that says what it is trained on, or so many of its runs. Raises ValueError as `choice_of` does."""
+    return plan._replace(choice=choice_of(plan, options, runs))
 
 
 def _device_for(options: RunOptions) -> Device:
