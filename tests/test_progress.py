@@ -9,13 +9,15 @@ import itertools
 import os
 import re
 import signal
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import gdsim as gd
-from gdsim.sweep.execution.display import LogLines, TerminalLine, line_of, shown
+from gdsim.sweep.execution.display import LogLines, NotebookLine, TerminalLine, line_of, shown
 from gdsim.sweep.execution.progress import ENDING, Progress, State, Tally, deferred_signals, every
 from gdsim.sweep.execution.time_left import Remaining
 
@@ -235,6 +237,45 @@ def test_something_is_done_now_and_then_until_the_block_ends():
     with every(3600.0, calls.clear, "another"):
         pass  # at once, and the end is not waited for
     assert calls == []
+
+
+def shown_on(place, monkeypatch):
+    """(a display for that place, what gives the lines that are to be read there)."""
+    if place == "notebook":
+        lines = []
+
+        def display(held, raw, display_id=None):
+            lines.append(held["text/plain"])
+            at = len(lines) - 1
+            return SimpleNamespace(update=lambda held, raw: lines.__setitem__(at, held["text/plain"])) if display_id else None
+
+        monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+        return NotebookLine(0.0), lambda: lines
+    stream = io.StringIO()
+    display = TerminalLine(stream, 0.0) if place == "terminal" else LogLines(stream)
+    return display, lambda: [line.rsplit("\r", 1)[-1].removesuffix("\x1b[K") for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("place", ["terminal", "log", "notebook"])
+def test_a_sentence_stays_in_a_line_of_its_own_whatever_is_said_after_it(place, monkeypatch):
+    display, lines = shown_on(place, monkeypatch)
+    progress, sentence = Progress(10, display), "a worker's GPU cannot be used, " * 5
+    progress.say("compiling a")
+    progress.tell(sentence)
+    progress.say("compiling b")
+    progress.add(Tally(runs=10))
+    display.close()
+    assert lines().count(sentence) == 1
+    assert lines()[-1].startswith("10 of 10 runs") or place == "notebook"  # whose line stays where it is, and is replaced
+    assert any(line.startswith("10 of 10 runs") for line in lines())
+
+
+def test_a_sentence_is_a_message_to_a_function_and_a_warning_to_nobody():
+    states = []
+    Progress(10, states.append).tell("a GPU is lost")
+    assert [state.message for state in states] == ["a GPU is lost"]
+    with pytest.warns(RuntimeWarning, match="a GPU is lost"):
+        Progress(10).tell("a GPU is lost")
 
 
 def test_short_sweeps_show_nothing_by_themselves(sweep, monkeypatch):
