@@ -1,7 +1,8 @@
 """Has a device work through packs that know nothing of each other: evaluations, predictions, gradients, products.
 
 As many packs as it has room for are worked on at once, each by a warp. What a pack is given and what is found of it are
-copied in and out each time, and nothing else.
+copied in and out each time, and nothing else: through so few bytes of this machine's memory that a thousand warps of a
+large network cost it no more than some of them do.
 """
 
 import contextlib
@@ -16,6 +17,8 @@ from gdsim.kernels.cuda_driver import BLOCK_WARPS, Layout, Program, fill, launch
 from gdsim.kernels.packs import PackWork
 from gdsim.lanes.memory import table_of
 from gdsim.words import size_of
+
+HOST_BYTES = 2**28  # of this machine's memory, through which packs are copied in and out; a pack that is larger takes its own size
 
 
 def memory_of_packs(work: PackWork, warps: int) -> tuple[Layout, Region]:
@@ -69,17 +72,20 @@ def _work_on_all(station: Station, program: Program, work: PackWork, layout: Lay
     base = station.memory(arena.size)
     fill(stream, layout, work.linked, base)
     stream.wait()
-    given = np.tile(moved.image, (warps, 1))
-    left = np.empty_like(given)
-    before, after = (arena.in_copies(layout.job, moved, copies) for copies in (given, left))
+    held = np.tile(moved.image, (min(warps, max(1, HOST_BYTES // moved.stride)), 1))  # of so many packs at a time
+    jobs = arena.in_copies(layout.job, moved, held)
     words = train_packs_words(arena.address(layout.called, base), work.argument, arena.address(layout.out, base), warps)
     for begin in range(0, len(firsts), warps):
         some = firsts[begin : begin + warps]
-        for job, first in zip(before, some, strict=False):
-            work.fill(job, first)
-        stream.copy_in(base + moved.first, given[: len(some)])
+        parts = [(base + moved.first + at * moved.stride, some[at : at + len(jobs)]) for at in range(0, len(some), len(jobs))]
+        for there, part in parts:
+            for job, first in zip(jobs, part, strict=False):
+                work.fill(job, first)
+            stream.copy_in(there, held[: len(part)])
+            stream.wait()  # before the next are filled in the same memory
         launch(program, stream, len(some), words)
-        stream.copy_out(left[: len(some)], base + moved.first)
-        stream.wait()
-        for job, first in zip(after, some, strict=False):
-            work.take(job, first)
+        for there, part in parts:
+            stream.copy_out(held[: len(part)], there)
+            stream.wait()
+            for job, first in zip(jobs, part, strict=False):
+                work.take(job, first)

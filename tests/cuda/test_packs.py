@@ -5,7 +5,8 @@ import pytest
 
 import gdsim as gd
 from gdsim import population
-from gdsim.devices import Device, OutOfDeviceMemoryError
+from gdsim.devices import Device, OutOfDeviceMemoryError, Stream, stations
+from gdsim.kernels import cuda_packs
 from gdsim.population.evaluation import evaluation_setting
 from gdsim.population.planes import Asked, plane_scores
 from gdsim.population.workplace import Workplace
@@ -43,6 +44,24 @@ def test_packs_that_have_no_room_together_are_worked_on_one_after_the_other(devi
     check(population.evaluate(problem, points, place=Workplace(1, Device(library=library))), population.evaluate(problem, points))
     assert [launch[:2] for launch in library.launches] == [(1, 128), (1, 128), (1, 64)]
     assert library.held == {}
+
+
+@pytest.mark.parametrize(("most", "copies"), [(2**28, 1), (5000, 5), (1, 10)])
+def test_packs_are_copied_through_little_memory_of_the_host(device, monkeypatch, most, copies):
+    problem, points = gd.functions.Rosenbrock(), points_of(gd.functions.Rosenbrock(), 32 * 9 + 5)
+    monkeypatch.setattr(cuda_packs, "HOST_BYTES", most)
+    library, sizes = DriverLibrary(2**20, multiprocessors=4), []
+
+    class Seen(Stream):
+        def copy_out(self, array, address):
+            sizes.append(array.nbytes)
+            super().copy_out(array, address)
+
+    monkeypatch.setattr(stations, "Stream", Seen)
+    check(population.evaluate(problem, points, place=Workplace(1, Device(library=library))), population.evaluate(problem, points))
+    assert [launch[0] for launch in library.launches] == [3]  # all packs at once, however little the host takes
+    assert len(sizes) == copies
+    assert max(sizes) <= max(most, sum(sizes) // 10)
 
 
 def test_points_for_which_there_is_no_room_at_all_are_refused(device):
