@@ -175,8 +175,9 @@ def digest_of(function: Function, parts: Mapping[str, Any]) -> str:
 def _place_text(name: str, value: Any, parts: Mapping[str, Any], scopes: Mapping[int, int]) -> str:
     """What stands in the place of a name, in which scope, and the scope of a function's own parts."""
     chosen, scope = below(value, parts), scopes[id(parts)]
-    if chosen is None:
-        return f"{scope} {name}={value!r}"
+    if chosen is None:  # a number, a type, or an instruction, whose repr says where it lies in this process
+        is_instruction = isinstance(value, types.FunctionType)
+        return f"{scope} {name}={f'{value.__module__}.{value.__qualname__}' if is_instruction else repr(value)}"
     seldom = " seldom" if isinstance(value, ScopedPart) and value.is_seldom else ""
     return f"{scope} {name}:{scopes[id(chosen[1])]} {chosen[0].__module__}.{chosen[0].__qualname__}{seldom}"
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import subprocess
 import sys
 
 import pytest
@@ -54,6 +55,24 @@ def test_kernels_of_a_plan_are_compiled_side_by_side(asked, monkeypatch):
     assert told[0] == "compiling Adam on Booth for a GPU"
     digests = [place.wanted(work)[0].digest for work in works]
     assert [digest for digest in compiler.compilations[before:] if digest in digests] == digests
+
+
+DIGESTS = """
+import gdsim as gd
+from gdsim.kernels.cuda import kernels_on_warps, wanted_training
+from gdsim.population.engine_choice import structure_on_warps
+for problem, rule in ((gd.functions.Booth(), gd.Adam()), (gd.MLP(gd.datasets.load("digits"), hidden=[32]), gd.Momentum())):
+    sweep = gd.Sweep(problem=problem, optimizer=rule, starts=40, steps=5)
+    setting = sweep.plan().groups[0].setting
+    print(wanted_training(kernels_on_warps(structure_on_warps(setting, (9, 0))), (9, 0)).digest)
+"""
+
+
+def test_what_one_process_has_compiled_the_next_one_finds(cuda):
+    """A function's repr has its address in this process: with one in its digest a kernel was compiled anew by each."""
+    first, second = (subprocess.run([sys.executable, "-c", DIGESTS], capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert len(first.split()) == 2
+    assert first == second
 
 
 def test_kernels_are_compiled_for_gpus_that_are_elsewhere(asked, tmp_path, monkeypatch):
