@@ -103,8 +103,8 @@ class Arena:
         return before
 
     def begin(self, warps: int) -> None:
-        """A kernel is launched, and sees what was stored before."""
-        self.is_constant[:], self.is_stored[:] = False, False
+        """A kernel is launched, and sees what was stored before, by whichever warps."""
+        self.is_constant[:], self.is_stored[:], self.read_epoch[:], self.write_epoch[:] = False, False, 0, 0
         self.meet(np.arange(warps))
 
     def meet(self, warps: np.ndarray) -> None:

@@ -51,7 +51,7 @@ def _kernels() -> dict[str, Kernel]:
         "steps, AMSGrad on Ackley": Kernel(stepping, setting(gd.functions.Ackley(), gd.AMSGrad())),
         "steps, Momentum on xor, written out": Kernel(stepping, xor, tier="full"),
         "steps, Momentum on moons, written out": Kernel(stepping, moons),
-        "steps, Adam on digits, a run on a warp": Kernel(stepping, digits, local_bytes=96),
+        "steps, Adam on digits, a run on a warp": Kernel(stepping, digits, local_bytes=48),
         "whole training, Adam on Rosenbrock": Kernel(whole_training, adam),
         "whole training, Momentum on xor, written out": Kernel(whole_training, xor),
         "whole training, Momentum on moons, written out": Kernel(whole_training, moons, local_bytes=8),
