@@ -23,6 +23,7 @@ from gdsim.sweep.planning.device_batches import HOST_BYTES, on_device, size_for,
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import UnusableDeviceError, checked_device, why_not_usable
 from gdsim.sweep.run import placing
+from gdsim.sweep.run.options import RunOptions
 from tests.cuda.driver import ATTRIBUTES, DriverLibrary
 from tests.helpers import gdsim
 
@@ -384,3 +385,13 @@ def test_what_runs_take_of_a_devices_memory_is_found_out_once(monkeypatch):
     for _ in range(2):
         device_memory(booth(steps=7, starts=11).plan(), Device(library=DriverLibrary(2**22)))
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("room", "threads"), [(0.5, 1), (2.5, 2), (100, 4)])
+def test_a_gpu_is_fed_by_as_many_threads_as_have_room_for_a_batch_each(monkeypatch, room, threads):
+    plan = booth().plan()
+    monkeypatch.setattr(placing, "usable_memory", lambda: plan.shared + int(room * HOST_BYTES))
+    monkeypatch.setattr(placing, "fitting_threads", lambda *given: 8)
+    monkeypatch.setattr(placing, "_device_for", lambda options: Device(library=DriverLibrary(2**30)))
+    assert placing.placed(plan, RunOptions(None, device="cuda")).place.threads == threads
+    assert placing.placed(plan, RunOptions(3, device="cuda")).place.threads == 3

@@ -51,7 +51,7 @@ def needs_for(setting: Setting, structure: Structure, batch: Batch, earlier: Map
     return _sampled_needs(setting, structure, batch, earlier)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=8)  # each keeps its data
 def _needs_of_new_runs(setting: Setting, structure: Structure, cells: int, values: tuple[tuple[str, float], ...]) -> Needs:
     first = np.zeros(1, np.int64)
     return _sampled_needs(setting, structure, Batch(first, first, first, [dict(values)] * cells), None)

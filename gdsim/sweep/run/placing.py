@@ -6,9 +6,10 @@ from gdsim.lanes.children import is_made
 from gdsim.lanes.cubins import is_kept
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
-from gdsim.sweep.planning.device_batches import on_device
+from gdsim.sweep.planning.device_batches import HOST_BYTES, on_device
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
 from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, check_lanes, checked_device, number_of, usable_device
+from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND, Plan
 from gdsim.sweep.run.options import RunOptions
@@ -34,12 +35,17 @@ def placed(plan: Plan, options: RunOptions, beside: int = 0, runs: int | None = 
     if options.device != AUTO:  # by which it has been chosen, and found to have room
         device_memory(plan, device)
     try:
-        return Placed(OnDevice(device, options.threads or min(threads, FEEDING)), reason)
+        return Placed(OnDevice(device, options.threads or _feeding(plan, threads, beside)), reason)
     except DeviceError as error:
         lost = f"{device.info.name} no longer answers this process ({error}): start another"
         if options.device == AUTO:
             return Placed(Processors(threads, options.lanes), f"trained by processors: {lost}")
         raise UnusableDeviceError(lost) from None
+
+
+def _feeding(plan: Plan, threads: int, beside: int) -> int:
+    """How many of this process's threads feed a device: each may keep a batch's runs."""
+    return max(1, min(threads, FEEDING, int((usable_memory() - plan.shared - beside) // HOST_BYTES)))
 
 
 def choice_of(plan: Plan, options: RunOptions, runs: int | None = None) -> Choice:
