@@ -3,7 +3,7 @@ engine.
 """
 
 from gdsim.kernels.state import StepInputs
-from gdsim.lanes.operations import absolute, fma_lanes, sign, where
+from gdsim.lanes.operations import absolute, fma_lanes, sign
 from gdsim.lanes.types import Lane
 
 
@@ -23,12 +23,7 @@ def without_penalty(g: Lane, w: Lane, step: StepInputs) -> Lane:
 
 
 def penalized_loss(loss: Lane, magnitudes: Lane, squares: Lane, l1: Lane, l2: Lane) -> Lane:
-    """The loss with the penalty of weights, given the sums of their magnitudes and squares.
-
-    Squares that are too large for the precision count as 0 where l2 is 0 and the magnitudes are not.
-    """
-    is_beyond = (l2 == 0.0) & (magnitudes - magnitudes == 0.0) & ~(squares - squares == 0.0)
-    squares = where(is_beyond, magnitudes * 0.0, squares)
+    """The loss with the penalty of weights, given the sums of their magnitudes and squares."""
     return fma_lanes(l1, magnitudes, fma_lanes(0.5 * l2, squares, loss))
 
 
