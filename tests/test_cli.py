@@ -172,7 +172,7 @@ def test_another_experiment_in_the_folder_is_refused(file):
 
 
 def test_ctrl_c_keeps_what_is_finished(file):
-    file.write_text('steps = 2000000000\n[problem]\ntype = "booth"\n[optimizer]\ntype = "sgd"\nlr = 1e-12\n[record]\nevery = "ends"\n')
+    file.write_text('steps = 2000000000\n[problem]\ntype = "rosenbrock"\ndim = 50\n[optimizer]\ntype = "sgd"\nlr = 1e-12\n[record]\nevery = "ends"\n')
     command = [sys.executable, "-m", "gdsim.cli", "run", file.name]
     process = subprocess.Popen(command, cwd=file.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = file.parent / "results" / "moons" / "experiment.json"
