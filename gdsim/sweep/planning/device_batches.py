@@ -49,8 +49,9 @@ def host_bytes(setting: Setting) -> int:
 
 
 def together(plan: Plan, chunks: Iterable[Chunk], multiprocessors: int, runs_of: Callable[[Chunk], float] = lambda chunk: chunk.size) -> Iterator[list[Chunk]]:
-    """The chunks that a device of so many multiprocessors trains together, of one structure each: as many as are enough for it, and not more than this
-    machine has room for, unless one by itself is. `runs_of` says how many of a chunk's runs are to be trained.
+    """The chunks that a device of so many multiprocessors trains together, of one structure each: as many as
+    are enough for it, and not more than this machine has room for, unless one by itself is. `runs_of` says how
+    many of a chunk's runs are to be trained.
     """
     sizes, taken, counts = dict[int, Size](), dict[int, list[Chunk]](), dict[int, float]()  # by structure
     for chunk in chunks:

@@ -20,7 +20,7 @@ from gdsim.population import Setting
 from gdsim.population.device_training import SAMPLED, needs_for
 from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.planning.device_batches import RESIDENT_WARPS, on_device, size_for, together
-from gdsim.sweep.planning.devices import UnusableDeviceError
+from gdsim.sweep.planning.devices import UnusableDeviceError, lost_device
 from gdsim.sweep.planning.plan import Plan
 from gdsim.words import size_of
 
@@ -63,7 +63,7 @@ def device_memory(plan: Plan, device: Device) -> int:
     try:
         room = room_on(device)
     except DeviceError as error:
-        raise UnusableDeviceError(f"{device.info.name} no longer answers this process ({error}): start another") from None
+        raise UnusableDeviceError(lost_device(device, error)) from None
     most, batches = 0.0, collections.defaultdict(list)
     for some in together(plan, plan.chunks, device.info.multiprocessors):
         batches[some[0].group].append(some)

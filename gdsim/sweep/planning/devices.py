@@ -64,6 +64,11 @@ def asked_device(name: str) -> Device:
         raise UnusableDeviceError(f"device {name!r} cannot be used: {error}; device 'cpu' can, and `gdsim doctor` says what this machine has") from None
 
 
+def lost_device(device: Device, error: DeviceError) -> str:
+    """That a device which was open can be used no more, and what can be done."""
+    return f"{device.info.name} no longer answers this process ({error}): start another"
+
+
 def check_lanes(lanes: int | None) -> None:
     """Refuses lanes for what a device is to train. Raises UnusableDeviceError."""
     if lanes is not None:

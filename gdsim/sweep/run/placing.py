@@ -8,7 +8,18 @@ from gdsim.population.engine_choice import structure_on_warps
 from gdsim.sweep.execution.places import OnDevice, Placed, Processors, works_of
 from gdsim.sweep.planning.device_batches import HOST_BYTES, on_device
 from gdsim.sweep.planning.device_speed import device_memory, training_seconds
-from gdsim.sweep.planning.devices import AUTO, CPU, Choice, UnusableDeviceError, asked_device, check_lanes, checked_device, number_of, usable_device
+from gdsim.sweep.planning.devices import (
+    AUTO,
+    CPU,
+    Choice,
+    UnusableDeviceError,
+    asked_device,
+    check_lanes,
+    checked_device,
+    lost_device,
+    number_of,
+    usable_device,
+)
 from gdsim.sweep.planning.machine import usable_memory
 from gdsim.sweep.planning.memory import fitting_threads
 from gdsim.sweep.planning.plan import OPERATIONS_PER_SECOND, Plan
@@ -37,7 +48,7 @@ def placed(plan: Plan, options: RunOptions, beside: int = 0, runs: int | None = 
     try:
         return Placed(OnDevice(device, options.threads or _feeding(plan, threads, beside)), reason)
     except DeviceError as error:
-        lost = f"{device.info.name} no longer answers this process ({error}): start another"
+        lost = lost_device(device, error)
         if options.device == AUTO:
             return Placed(Processors(threads, options.lanes), f"trained by processors: {lost}")
         raise UnusableDeviceError(lost) from None
